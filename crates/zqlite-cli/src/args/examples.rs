@@ -1,0 +1,83 @@
+//! What stands at the end of each `--help`.
+
+pub(super) const ZQLITE: &str = "\
+Exit status:
+  0 done            1 another failure        2 wrong command line
+  3 no key opens it 4 altered or damaged     5 signature missing or not the expected one
+
+Examples:
+  zqlite keygen -o me.identity > me.recipient
+  zqlite encrypt plain.db sealed.db -R me.recipient
+  zqlite query sealed.db -i me.identity \"SELECT count(*) FROM t\"
+  zqlite demo";
+
+pub(super) const KEYGEN: &str = "\
+Examples:
+  zqlite keygen -o me.identity > me.recipient
+  recipient=$(zqlite keygen -o me.identity | tail -n 1)";
+
+pub(super) const RECIPIENT: &str = "\
+Examples:
+  zqlite recipient me.identity";
+
+pub(super) const SIGNING_KEY_GENERATE: &str = "\
+Examples:
+  zqlite signing-key generate -o owner.signing-key > owner.verify";
+
+pub(super) const SIGNING_KEY_PUBLIC: &str = "\
+Examples:
+  zqlite signing-key public owner.signing-key > owner.verify";
+
+pub(super) const ENCRYPT: &str = "\
+PLAIN stays as it is; delete it yourself. SEALED appears only when it is complete.
+
+Examples:
+  zqlite encrypt plain.db sealed.db -r age1pq1…
+  zqlite encrypt plain.db sealed.db -R team.recipients --passphrase-file rescue.txt
+  zqlite encrypt plain.db sealed.db -R team.recipients --sign-with owner.signing-key";
+
+pub(super) const DECRYPT: &str = "\
+Examples:
+  zqlite decrypt sealed.db plain.db -i me.identity --signed-by owner.verify
+  pass show db | zqlite decrypt sealed.db plain.db --passphrase-file -";
+
+pub(super) const QUERY: &str = "\
+JSON keeps integers exact, writes reals so that they read back the same, infinity as 1e999, blobs as
+hexadecimal text, NULL as null. A second column of the same name becomes name:1.
+
+Examples:
+  zqlite query sealed.db -i me.identity \"SELECT * FROM t\" --json
+  zqlite query sealed.db -i me.identity --write - < changes.sql
+  zqlite query sealed.db -i me.identity --signed-by owner.verify@FILE-ID \"SELECT 1\"";
+
+pub(super) const SHELL: &str = "\
+Statements end with a semicolon and may span lines; .help lists the commands. With stdin from a file
+or a pipe nothing is prompted for, and the first error ends the shell with its status.
+
+Examples:
+  zqlite shell sealed.db -i me.identity
+  echo .dump | zqlite shell sealed.db -i me.identity --read-only > dump.sql";
+
+pub(super) const INSPECT: &str = "\
+Exit status is 4 if a header copy is damaged, 1 if the file is not sealed.
+
+Examples:
+  zqlite inspect sealed.db
+  zqlite inspect sealed.db --json";
+
+pub(super) const VERIFY: &str = "\
+Exit status is 4 if anything is damaged, even where the file still opens.
+
+Examples:
+  zqlite verify sealed.db -i me.identity --signed-by owner.verify@FILE-ID
+  zqlite verify sealed.db -i me.identity --min-generation 3 --json";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  zqlite demo
+  zqlite demo --dir story";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  zqlite completions bash > ~/.local/share/bash-completion/completions/zqlite
+  zqlite completions fish > ~/.config/fish/completions/zqlite.fish";

@@ -1,0 +1,62 @@
+//! `zqlite query`
+
+use std::io::{self, IsTerminal, Read, Write};
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::Query;
+use crate::exit::Fault;
+use crate::keys;
+use crate::open::{self, Access};
+use crate::output::{self, Remarks};
+use crate::rows::Printer;
+
+pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
+    let credentials = open::credentials(&args.keys, remarks)?;
+    let sql = match args.sql.as_deref() {
+        None | Some("-") => read_stdin(args.sql.is_none())?,
+        Some(sql) => sql.to_owned(),
+    };
+    let access = if args.write {
+        Access::ReadWrite
+    } else {
+        Access::ReadOnly
+    };
+    let connection = open::connect(&args.sealed, credentials, access)?;
+    let mut out = output::stdout();
+    let mut printer = Printer::new(args.mode.form());
+    let outcome = printer.run(&connection, &sql, &mut out);
+    // What was printed before an error belongs to the reader.
+    out.flush()?;
+    outcome.map_err(|error| explain_read_only(error, access))?;
+    connection
+        .close()
+        .map_err(|(_, error)| zqlite::Error::from(error))?;
+    Ok(())
+}
+
+fn read_stdin(is_implied: bool) -> Result<String> {
+    if is_implied && io::stdin().is_terminal() {
+        bail!(Fault::usage("no SQL").hint("give it as the last argument, or - to type it"));
+    }
+    let mut sql = String::new();
+    keys::claim_stdin()?
+        .read_to_string(&mut sql)
+        .context("SQL from stdin")?;
+    Ok(sql)
+}
+
+/// SQLite's own text says nothing of `--write`.
+fn explain_read_only(error: anyhow::Error, access: Access) -> anyhow::Error {
+    use zqlite::rusqlite::ErrorCode;
+    let code = match error.downcast_ref::<zqlite::Error>() {
+        Some(zqlite::Error::Sqlite(error)) => error.sqlite_error_code(),
+        _ => None,
+    };
+    if access == Access::ReadOnly && code == Some(ErrorCode::ReadOnly) {
+        return Fault::new("the statement would change the database")
+            .hint("--write permits it")
+            .into();
+    }
+    error
+}

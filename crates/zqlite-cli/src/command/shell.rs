@@ -1,0 +1,24 @@
+//! `zqlite shell`
+
+use anyhow::Result;
+
+use crate::args::ShellArgs;
+use crate::open::{self, Access};
+use crate::output::Remarks;
+use crate::shell::Shell;
+
+pub(super) fn run(args: ShellArgs, remarks: Remarks) -> Result<()> {
+    let credentials = open::credentials(&args.keys, remarks)?;
+    let access = if args.read_only {
+        Access::ReadOnly
+    } else {
+        Access::ReadWrite
+    };
+    let connection = open::connect(&args.sealed, credentials, access)?;
+    let shell = Shell::new(&connection, args.mode.form());
+    shell.run(args.history.as_deref())?;
+    connection
+        .close()
+        .map_err(|(_, error)| zqlite::Error::from(error))?;
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! Exit statuses, and the one line that says why.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use zqlite::rusqlite;
+use zqlite::{Error, Verdict};
+
+use crate::output;
+
+/// What the process says to its caller. Scripts depend on these numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// 0
+    Done,
+    /// 1: any failure without a number of its own.
+    Failure,
+    /// 2: the command line is wrong.
+    Usage,
+    /// 3: no key opens the file.
+    NoKey,
+    /// 4: the file is altered or damaged.
+    Damaged,
+    /// 5: a signature is missing or not the expected one.
+    Signature,
+    /// 128 + the signal's number.
+    Interrupted(u8),
+}
+
+impl Status {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::NoKey => 3,
+            Self::Damaged => 4,
+            Self::Signature => 5,
+            Self::Interrupted(signal) => signal.saturating_add(128),
+        }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status.number())
+    }
+}
+
+impl From<Verdict> for Status {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::NoKey => Self::NoKey,
+            Verdict::Damaged => Self::Damaged,
+            Verdict::Signature => Self::Signature,
+            _ => Self::Failure,
+        }
+    }
+}
+
+/// A failure that the command itself finds, with its status and a hint what to do.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    status: Status,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Fault {
+    /// A failure with status 1.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            status: Status::Failure,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A wrong command line, status 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            status: Status::Usage,
+            ..Self::new(message)
+        }
+    }
+
+    /// Another status.
+    pub(crate) fn with_status(self, status: Status) -> Self {
+        Self { status, ..self }
+    }
+
+    /// What the user can do about it.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Fault {}
+
+/// The status of an error.
+pub(crate) fn status(error: &anyhow::Error) -> Status {
+    for cause in error.chain() {
+        if let Some(fault) = cause.downcast_ref::<Fault>() {
+            return fault.status;
+        }
+        if let Some(error) = cause.downcast_ref::<Error>() {
+            return match error {
+                Error::Interrupted => Status::Interrupted(crate::process::last_signal()),
+                error => error.verdict().into(),
+            };
+        }
+    }
+    Status::Failure
+}
+
+/// Prints an error as `zqlite: …` and returns its status. A reader that closed the pipe is none.
+pub(crate) fn report(error: &anyhow::Error) -> Status {
+    if is_broken_pipe(error) {
+        return Status::Done;
+    }
+    output::complain(&message(error));
+    if let Some(hint) = hint(error) {
+        output::complain(&format!("hint: {hint}"));
+    }
+    status(error)
+}
+
+/// The error and its causes on one line.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let (text, is_last) = describe(cause);
+        if line.is_empty() {
+            line = text;
+        } else if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        if is_last {
+            break;
+        }
+    }
+    line.split(|c: char| c.is_control())
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The text of one cause, and whether the causes below it would only repeat it.
+fn describe(cause: &(dyn StdError + 'static)) -> (String, bool) {
+    let sqlite = match cause.downcast_ref::<Error>() {
+        Some(Error::Sqlite(error)) => Some(error),
+        _ => cause.downcast_ref::<rusqlite::Error>(),
+    };
+    match sqlite {
+        // The statement itself stays out: it may be long, and may hold what should not be logged.
+        Some(rusqlite::Error::SqlInputError { msg, offset, .. }) => {
+            (format!("{msg} (at byte {offset} of the statement)"), true)
+        }
+        Some(error) => (error.to_string(), true),
+        None => (cause.to_string(), false),
+    }
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error
+        .chain()
+        .find_map(|cause| match cause.downcast_ref::<Fault>() {
+            Some(fault) => fault.hint.clone(),
+            None => cause
+                .downcast_ref::<Error>()
+                .and_then(library_hint)
+                .map(str::to_owned),
+        })
+}
+
+fn library_hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::NoKey { .. } => Some(
+            "`zqlite inspect FILE` lists the kinds of keys that open it; name yours with -i, --passphrase-file or --raw-key-file",
+        ),
+        Error::Exists { .. } => Some("--force replaces it"),
+        Error::SignatureMissing { .. } => {
+            Some("without --signed-by it opens, and nothing says who made it")
+        }
+        Error::SignatureUnexpected { .. } => Some(
+            "ask the owner for the verifying key and the file id; do not use the file until they agree",
+        ),
+        Error::Damaged { .. } => {
+            Some("`zqlite verify` lists what is damaged; restore the file from a backup")
+        }
+        Error::Sqlite(_) if error.verdict() == Verdict::Damaged => Some(
+            "a page is altered or damaged; `zqlite verify` lists what is, restore the file from a backup",
+        ),
+        _ => None,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn causes_stand_on_one_line_and_are_not_repeated() {
+        let source = io::Error::other("disk\nfull");
+        let error = anyhow::Error::from(Error::Io {
+            path: "a.db".into(),
+            source,
+        });
+        assert_eq!(message(&error), "a.db: disk full");
+        assert_eq!(message(&anyhow!("why").context("what")), "what: why");
+    }
+
+    #[test]
+    fn verdicts_keep_their_numbers() {
+        let error = anyhow::Error::from(Error::NoKey {
+            path: "a.db".into(),
+        })
+        .context("opening");
+        assert_eq!(status(&error).number(), 3);
+        assert_eq!(status(&Fault::usage("x").into()).number(), 2);
+        assert_eq!(status(&anyhow!("x")).number(), 1);
+        assert_eq!(Status::Interrupted(2).number(), 130);
+    }
+}

@@ -1,0 +1,230 @@
+//! The builder: a path, keys and guards become a keyed `rusqlite::Connection`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Connection, OpenFlags};
+use zqlite_pq::header::{Expected, Keyring, NewSlot};
+use zqlite_pq::page::PageSize;
+use zqlite_pq::{Identity, Passphrase, RawKey, SigningKey};
+
+use crate::Error;
+use crate::vfs::{self, Access};
+
+/// Opens or creates a sealed database.
+///
+/// The connection that comes out is guarded: DEFENSIVE is on, `trusted_schema` is off, ATTACH (with
+/// VACUUM INTO, which can write plaintext) and `load_extension` are denied. A program that sets an
+/// authorizer of its own replaces that denial.
+#[derive(Debug)]
+pub struct Builder {
+    path: PathBuf,
+    keyring: Keyring,
+    maker: MakerRule,
+    read_only: bool,
+    allow_attach: bool,
+    slots: Vec<NewSlot>,
+    page_size: PageSize,
+    signing_key: Option<SigningKey>,
+}
+
+#[derive(Debug)]
+enum MakerRule {
+    Unspecified,
+    SignedBy(Expected),
+    Any,
+}
+
+impl Builder {
+    /// Starts with a path. Nothing is opened yet.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            keyring: Keyring::new(),
+            maker: MakerRule::Unspecified,
+            read_only: false,
+            allow_attach: false,
+            slots: Vec::new(),
+            page_size: PageSize::default(),
+            signing_key: None,
+        }
+    }
+
+    /// Adds an identity that may open the file.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.keyring.add_identity(identity);
+        self
+    }
+
+    /// Adds a passphrase that may open the file.
+    #[must_use]
+    pub fn passphrase(mut self, passphrase: Passphrase) -> Self {
+        self.keyring.add_passphrase(passphrase);
+        self
+    }
+
+    /// Adds a raw 32-byte key that may open the file.
+    #[must_use]
+    pub fn raw_key(mut self, key: RawKey) -> Self {
+        self.keyring.add_raw_key(key);
+        self
+    }
+
+    /// Opens with the keys of this keyring, instead of those added before.
+    #[must_use]
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = keyring;
+        self
+    }
+
+    /// Opens the file only if its header is signed as expected.
+    #[must_use]
+    pub fn signed_by(mut self, expected: Expected) -> Self {
+        self.maker = MakerRule::SignedBy(expected);
+        self
+    }
+
+    /// Opens the file whoever made it.
+    ///
+    /// Anyone can make a database for a known recipient, put it in the place of yours, and read what your
+    /// program then writes into it.
+    #[must_use]
+    pub fn accept_any_maker(mut self) -> Self {
+        self.maker = MakerRule::Any;
+        self
+    }
+
+    /// Opens read-only.
+    #[must_use]
+    pub const fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Creates the file if it does not exist or is empty, with these slots.
+    #[must_use]
+    pub fn create(mut self, slots: Vec<NewSlot>) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Page size of a file that is created (default 4,096).
+    #[must_use]
+    pub const fn page_size(mut self, size: PageSize) -> Self {
+        self.page_size = size;
+        self
+    }
+
+    /// Signs the header of a file that is created.
+    #[must_use]
+    pub fn sign_with(mut self, key: SigningKey) -> Self {
+        self.signing_key = Some(key);
+        self
+    }
+
+    /// Permits ATTACH, and with it VACUUM INTO, which can write plaintext. File names may then be URIs.
+    #[must_use]
+    pub const fn allow_attach(mut self) -> Self {
+        self.allow_attach = true;
+        self
+    }
+
+    /// Opens the connection.
+    ///
+    /// # Errors
+    /// See [`Error`]. What a damaged page means shows only when it is read.
+    pub fn open(self) -> Result<Connection, Error> {
+        vfs::register()?;
+        let creates = !self.slots.is_empty() && !self.read_only;
+        check_path(&self.path, creates)?;
+        let mut access = Access::new(self.keyring);
+        access = match self.maker {
+            MakerRule::Unspecified => access,
+            MakerRule::SignedBy(expected) => access.signed_by(expected),
+            MakerRule::Any => access.accept_any_maker(),
+        };
+        if creates {
+            access = access
+                .create(self.slots, self.page_size, self.signing_key)
+                .layout_set_by_client();
+        }
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags |= if self.read_only {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        };
+        if creates {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        if self.allow_attach {
+            flags |= OpenFlags::SQLITE_OPEN_URI;
+        }
+        let mut connection = open_sealed(&self.path, flags, access)?;
+        if vfs::with_sealed(&connection, |sealed, _| Ok(sealed.opened().is_none())) == Ok(true) {
+            vfs::reserve_trailer(&connection)
+                .map_err(|code| Error::Create(format!("SQLite returned {}", code.0)))?;
+            connection.pragma_update(None, "page_size", self.page_size.get())?;
+        }
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        let allow_attach = self.allow_attach;
+        connection.authorizer(Some(move |context: AuthContext<'_>| {
+            authorize(&context, allow_attach)
+        }))?;
+        Ok(connection)
+    }
+}
+
+/// Opens a connection through the VFS; an error of ours comes out in place of SQLite's code for it.
+pub(crate) fn open_sealed(
+    path: &Path,
+    flags: OpenFlags,
+    access: Access,
+) -> Result<Connection, Error> {
+    // A path that looks like a URI is none.
+    let path = if path.starts_with("file:") {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    };
+    drop(vfs::take_last_error());
+    vfs::hand_over(Arc::new(access), || {
+        Connection::open_with_flags_and_vfs(&path, flags, vfs::NAME)
+    })
+    .map_err(|error| vfs::take_last_error().unwrap_or(Error::Sqlite(error)))
+}
+
+/// Says in words what SQLite would say with a code.
+pub(crate) fn check_path(path: &Path, creates: bool) -> Result<(), Error> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(Error::NotAFile {
+            path: path.to_owned(),
+        }),
+        Ok(_) => Ok(()),
+        Err(error) if creates && error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// VACUUM attaches a nameless file: that stays encrypted, and is let through.
+fn authorize(context: &AuthContext<'_>, allow_attach: bool) -> Authorization {
+    match context.action {
+        AuthAction::Attach { filename } if !allow_attach && !filename.is_empty() => {
+            Authorization::Deny
+        }
+        AuthAction::Function { function_name }
+            if function_name.eq_ignore_ascii_case("load_extension") =>
+        {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    }
+}

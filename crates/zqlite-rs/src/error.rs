@@ -1,0 +1,170 @@
+//! What can go wrong, and what that says about the file.
+
+use std::path::PathBuf;
+
+/// What an error says about the file: scripts and the command's exit status depend on nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// None of the following: a missing file, a full disk, an SQL error, a locked database.
+    Other,
+    /// No given key opens the file.
+    NoKey,
+    /// The file is altered or damaged.
+    Damaged,
+    /// A signature is missing, or not the expected one.
+    Signature,
+}
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file exists, holds something, and is not a sealed database.
+    #[error("{}: not a sealed database{}", path.display(), if *plain_sqlite { " but a plain SQLite one; seal it with `zqlite encrypt`" } else { "" })]
+    NotSealed {
+        /// The file.
+        path: PathBuf,
+        /// Whether it is a plain SQLite database.
+        plain_sqlite: bool,
+    },
+    /// The file is not a plain SQLite database.
+    #[error("{}: not a SQLite database{}", path.display(), if *sealed { ": it is sealed already" } else { "" })]
+    NotSqlite {
+        /// The file.
+        path: PathBuf,
+        /// Whether it is a sealed database.
+        sealed: bool,
+    },
+    /// The file is empty, or its creation was never finished.
+    #[error("{}: the file is empty; give recipients to create a sealed database in it", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path does not name a regular file.
+    #[error("{}: not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file was made by a later version.
+    #[error("{}: format version {found} is not supported; update zqlite", path.display())]
+    VersionUnsupported {
+        /// The file.
+        path: PathBuf,
+        /// The version in its header.
+        found: u16,
+    },
+    /// The file uses algorithms that this version does not know.
+    #[error("{}: cipher suite {found} is not supported; update zqlite", path.display())]
+    SuiteUnsupported {
+        /// The file.
+        path: PathBuf,
+        /// The suite in its header.
+        found: u16,
+    },
+    /// No slot belongs to any of the given keys.
+    #[error("{}: no key opens it; it was sealed to other recipients, or the passphrase is wrong", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is altered or damaged.
+    #[error("{}: altered or damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The file is not signed, and a signature was asked for.
+    #[error("{}: not signed; do not trust it, or open it with accept_any_maker", path.display())]
+    SignatureMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is signed by another key, for another file, or the signature does not verify.
+    #[error("{}: {what}", path.display())]
+    SignatureUnexpected {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// Nothing says who may have made the file.
+    #[error(
+        "{}: anyone can make a database for a known recipient: say `signed_by`, or `accept_any_maker` to open it regardless",
+        path.display()
+    )]
+    MakerUnspecified {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The header is older than the lowest generation that was asked for.
+    #[error("{}: generation {found} is older than {minimum}: an old copy of the header", path.display())]
+    GenerationTooOld {
+        /// The file.
+        path: PathBuf,
+        /// The header's generation.
+        found: u64,
+        /// The lowest that was asked for.
+        minimum: u64,
+    },
+    /// A key was given to a build that cannot use it.
+    #[error(
+        "this build of zqlite has no feature `pq`: it cannot use keys, and does not open files as plain when one is given"
+    )]
+    KeysUnsupported,
+    /// A sealed database cannot be made as asked.
+    #[error("cannot create a sealed database: {0}")]
+    Create(String),
+    /// The target exists and was not to be replaced.
+    #[error("{}: exists already", path.display())]
+    Exists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[cfg(feature = "rusqlite")]
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The caller's progress callback asked to stop.
+    #[error("interrupted; nothing was left behind")]
+    Interrupted,
+}
+
+impl Error {
+    /// What the error says about the file.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::NoKey { .. } => Verdict::NoKey,
+            Self::Damaged { .. } | Self::GenerationTooOld { .. } => Verdict::Damaged,
+            Self::SignatureMissing { .. } | Self::SignatureUnexpected { .. } => Verdict::Signature,
+            #[cfg(feature = "rusqlite")]
+            Self::Sqlite(error) => sqlite_verdict(error),
+            _ => Verdict::Other,
+        }
+    }
+}
+
+/// A page or WAL frame that does not open reaches SQL as `SQLITE_IOERR_DATA`; what follows from damage that
+/// SQLite itself notices, as `SQLITE_CORRUPT` or `SQLITE_NOTADB`.
+#[cfg(feature = "rusqlite")]
+fn sqlite_verdict(error: &rusqlite::Error) -> Verdict {
+    use libsqlite3_sys::{SQLITE_CORRUPT, SQLITE_IOERR_DATA, SQLITE_NOTADB};
+    match error.sqlite_error().map(|e| e.extended_code) {
+        Some(code) if code == SQLITE_IOERR_DATA => Verdict::Damaged,
+        Some(code) if matches!(code & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB) => Verdict::Damaged,
+        _ => Verdict::Other,
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be known of a sealed file without a key.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use zqlite_pq::header::{self, COPY_LEN, DecodeError, HeaderOpenError, Inspection};
+
+use crate::Error;
+use crate::builder::check_path;
+use crate::vfs::{header_error, layout};
+
+/// A header and the file around it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FileInspection {
+    /// Physical length of the file in bytes.
+    pub file_len: u64,
+    /// Length of SQLite's database in bytes.
+    pub database_len: u64,
+    /// The header.
+    pub header: Inspection,
+    /// Whether a WAL stands beside the file.
+    pub has_wal: bool,
+    /// Whether a rollback journal stands beside the file.
+    pub has_journal: bool,
+}
+
+/// Reads the header of a sealed file. Needs no key and proves nothing.
+///
+/// Takes no lock and opens the file a second time: on POSIX systems, do not call it for a file that
+/// this process has open through SQLite, whose locks would be lost.
+///
+/// # Errors
+/// See [`Error`]; [`Error::Damaged`] only if neither header copy can be read.
+pub fn inspect(path: &Path) -> Result<FileInspection, Error> {
+    check_path(path, false)?;
+    let io = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = File::open(path).map_err(io)?;
+    let file_len = file.metadata().map_err(io)?.len();
+    let mut copy = |offset: u64| -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(offset))?;
+        (&mut file).take(COPY_LEN as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let (a, b) = (copy(0).map_err(io)?, copy(COPY_LEN as u64).map_err(io)?);
+    let header = header::inspect(&a, &b);
+    if let [Err(error_a), Err(error_b)] = &header.copies {
+        return Err(header_error(
+            &unreadable(*error_a, *error_b),
+            path,
+            &a,
+            file_len,
+        ));
+    }
+    Ok(FileInspection {
+        file_len,
+        database_len: layout::logical_len(file_len),
+        header,
+        has_wal: is_nonempty(&beside(path, "-wal")),
+        has_journal: is_nonempty(&beside(path, "-journal")),
+    })
+}
+
+/// The verdict over two copies that do not decode: the one that says most.
+fn unreadable(a: DecodeError, b: DecodeError) -> HeaderOpenError {
+    for error in [a, b] {
+        match error {
+            DecodeError::VersionUnsupported { found } => {
+                return HeaderOpenError::VersionUnsupported { found };
+            }
+            DecodeError::SuiteUnsupported { found } => {
+                return HeaderOpenError::SuiteUnsupported { found };
+            }
+            _ => {}
+        }
+    }
+    if a == DecodeError::NotSealed && b == DecodeError::NotSealed {
+        HeaderOpenError::NotSealed
+    } else {
+        HeaderOpenError::Damaged { a, b }
+    }
+}
+
+/// The path with a suffix, as SQLite names its companions.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn is_nonempty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
+}

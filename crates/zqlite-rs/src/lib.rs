@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod builder;
+mod error;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod inspect;
+#[cfg(feature = "pq")]
+mod random;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod target;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod transfer;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod verify;
+#[cfg(feature = "pq")]
+pub mod vfs;
+
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use builder::Builder;
+pub use error::{Error, Verdict};
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use inspect::{FileInspection, inspect};
+#[cfg(feature = "pq")]
+pub use random::os_rng;
+#[cfg(feature = "rusqlite")]
+pub use rusqlite;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use transfer::{DecryptOptions, EncryptOptions, Encrypted, Progress, decrypt, encrypt};
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use verify::{VerifyOptions, VerifyReport, verify};
+#[cfg(feature = "pq")]
+pub use zqlite_pq as pq;

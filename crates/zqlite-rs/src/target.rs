@@ -1,0 +1,172 @@
+//! A file that appears under its name only when it is complete.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::inspect::beside;
+
+/// What SQLite may leave beside a database.
+const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// The unfinished file: `.NAME.zqlite-tmp-<random>`, locked as long as somebody works on it.
+pub(crate) struct Target {
+    path: PathBuf,
+    unfinished: PathBuf,
+    /// Keeps the lock; closed after SQLite's connections to the same file.
+    file: Option<File>,
+    force: bool,
+    removed_leftovers: usize,
+}
+
+impl Target {
+    /// Makes an empty unfinished file (mode 0600) beside the target, and removes what interrupted runs left.
+    pub(crate) fn create(path: &Path, force: bool) -> Result<Self, Error> {
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(Error::NotAFile {
+                    path: path.to_owned(),
+                });
+            }
+            Ok(_) if !force => {
+                return Err(Error::Exists {
+                    path: path.to_owned(),
+                });
+            }
+            _ => {}
+        }
+        let name = path.file_name().ok_or_else(|| Error::NotAFile {
+            path: path.to_owned(),
+        })?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let prefix = prefix(name);
+        let removed_leftovers = remove_leftovers(folder, &prefix).map_err(io)?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| io(error.into()))?;
+        let mut unfinished = prefix;
+        unfinished.push(format!("{:016x}", u64::from_be_bytes(random)));
+        let unfinished = folder.join(unfinished);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&unfinished).map_err(io)?;
+        file.lock().map_err(io)?;
+        Ok(Self {
+            path: path.to_owned(),
+            unfinished,
+            file: Some(file),
+            force,
+            removed_leftovers,
+        })
+    }
+
+    /// The unfinished file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.unfinished
+    }
+
+    pub(crate) const fn removed_leftovers(&self) -> usize {
+        self.removed_leftovers
+    }
+
+    /// Syncs the file and gives it its name. All SQLite connections to it are closed.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        let io = |source| Error::Io {
+            path: self.path.clone(),
+            source,
+        };
+        if let Some(file) = self.file.take() {
+            file.sync_all().map_err(io)?;
+        }
+        if self.force {
+            // A WAL or journal of the file that is replaced says nothing about the new one.
+            for suffix in COMPANIONS {
+                remove_if_present(&beside(&self.path, suffix)).map_err(io)?;
+            }
+            std::fs::rename(&self.unfinished, &self.path).map_err(io)?;
+        } else {
+            match std::fs::hard_link(&self.unfinished, &self.path) {
+                Ok(()) => remove_if_present(&self.unfinished).map_err(io)?,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    return Err(Error::Exists {
+                        path: self.path.clone(),
+                    });
+                }
+                // No hard links here.
+                Err(_) => std::fs::rename(&self.unfinished, &self.path).map_err(io)?,
+            }
+        }
+        sync_folder(&self.path).map_err(io)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // After `finish` there is nothing left under the temporary name.
+        for suffix in [""].iter().chain(&COMPANIONS) {
+            let _ignored = remove_if_present(&beside(&self.unfinished, suffix));
+        }
+    }
+}
+
+fn prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".zqlite-tmp-");
+    prefix
+}
+
+/// Removes unfinished files of the same target that nobody works on: their lock is free.
+fn remove_leftovers(folder: &Path, prefix: &OsStr) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().map(OsStr::as_encoded_bytes) else {
+            continue;
+        };
+        let Some(rest) = name.strip_prefix(prefix.as_encoded_bytes()) else {
+            continue;
+        };
+        if rest.len() != 16 || !rest.iter().all(u8::is_ascii_hexdigit) {
+            continue;
+        }
+        let Ok(file) = File::open(&path) else {
+            continue;
+        };
+        if file.try_lock().is_ok() {
+            for suffix in [""].iter().chain(&COMPANIONS) {
+                remove_if_present(&beside(&path, suffix))?;
+            }
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn remove_if_present(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}

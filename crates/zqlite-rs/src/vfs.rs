@@ -1,0 +1,24 @@
+//! The VFS `zqlite`: SQLite's own file layer with sealed files on top (FORMAT.md).
+//!
+//! SQLite calls [`ffi`]; what a call means for a kind of file is in [`database`], [`wal`], [`journal`] and
+//! [`temp`], which know nothing of pointers.
+
+mod access;
+mod code;
+mod database;
+mod ffi;
+mod journal;
+pub(crate) mod layout;
+mod sealed;
+mod temp;
+mod wal;
+
+pub(crate) use access::hand_over;
+pub use access::{
+    Access, register as register_keys, take_last_error, unregister as unregister_keys,
+};
+pub(crate) use code::Code;
+pub use ffi::{NAME, register, register_over};
+#[cfg(feature = "rusqlite")]
+pub(crate) use ffi::{default_vfs_name, reserve_trailer, with_sealed};
+pub(crate) use sealed::header_error;

@@ -1,0 +1,368 @@
+//! The main database file.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use core::ffi::c_int;
+use libsqlite3_sys as sys;
+use zqlite_pq::page::{Place, TRAILER_LEN};
+
+use super::code::{Code, Result};
+use super::ffi::{RawFile, Read};
+use super::layout;
+use super::sealed::Sealed;
+
+/// First bytes of every SQLite database.
+const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Length of SQLite's own header at the start of page 1, which it reads before it takes any lock.
+const SQLITE_HEADER_LEN: usize = 100;
+/// WAL locks: slot numbers in xShmLock.
+const WAL_WRITE: u32 = 0;
+const WAL_CHECKPOINT: u32 = 1;
+const WAL_RECOVER: u32 = 2;
+
+/// The main database file of a connection.
+pub(super) struct Database {
+    pub(super) sealed: Rc<RefCell<Sealed>>,
+    pub(super) raw: RawFile,
+    lock: c_int,
+    /// Logical size, known to be at least this while a write lock is held.
+    known_len: u64,
+    page: Vec<u8>,
+}
+
+impl Database {
+    pub(super) fn new(raw: RawFile, sealed: Sealed) -> Self {
+        Self {
+            sealed: Rc::new(RefCell::new(sealed)),
+            raw,
+            lock: sys::SQLITE_LOCK_NONE,
+            known_len: 0,
+            page: Vec::new(),
+        }
+    }
+
+    // --- reading ------------------------------------------------------------------------------
+
+    pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let mut sealed = self.sealed.borrow_mut();
+        let page_len = sealed.page_size().len();
+        if sealed.opened().is_none() {
+            return read_unborn(&sealed, buf, offset);
+        }
+        if buf.len() == page_len && offset.is_multiple_of(page_len as u64) {
+            return read_page(&mut sealed, page_number(offset, page_len)?, buf);
+        }
+        let first_header = offset == 0 && buf.len() == SQLITE_HEADER_LEN;
+        if first_header && layout::logical_len(self.raw.len()?) == 0 {
+            return read_unborn(&sealed, buf, offset);
+        }
+        self.page.resize(page_len, 0);
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            let within = usize::try_from(at % page_len as u64).map_err(|_| Code::READ)?;
+            let len = (page_len - within).min(buf.len() - done);
+            match read_page(&mut sealed, page_number(at, page_len)?, &mut self.page) {
+                Ok(()) => {}
+                // This read comes before recovery: page 1 may be torn, and is healed by it.
+                Err(_) if first_header => {
+                    fill_sqlite_header(buf, page_len);
+                    return Ok(());
+                }
+                Err(code) => {
+                    buf.fill(0);
+                    return Err(code);
+                }
+            }
+            let from = self.page.get(within..within + len).ok_or(Code::READ)?;
+            buf.get_mut(done..done + len)
+                .ok_or(Code::READ)?
+                .copy_from_slice(from);
+            done += len;
+        }
+        Ok(())
+    }
+
+    pub(super) fn len(&self) -> Result<u64> {
+        self.sealed.borrow().len()
+    }
+
+    // --- writing ------------------------------------------------------------------------------
+
+    pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
+        let sealed = &mut *self.sealed.borrow_mut();
+        let page_len = sealed.page_size().len();
+        if buf.len() != page_len || !offset.is_multiple_of(page_len as u64) {
+            return Err(Code::WRITE);
+        }
+        let number = page_number(offset, page_len)?;
+        if number == 1 && !is_our_first_page(buf) {
+            return Err(Code::WRITE);
+        }
+        sealed.ensure_header()?;
+        if offset + page_len as u64 > self.known_len {
+            self.known_len = layout::logical_len(self.raw.len()?);
+            seal_gap(sealed, self.raw, self.known_len, offset)?;
+        }
+        write_page(sealed, self.raw, number, buf)?;
+        self.known_len = self.known_len.max(offset + page_len as u64);
+        Ok(())
+    }
+
+    pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
+        let sealed = &mut *self.sealed.borrow_mut();
+        self.known_len = 0;
+        if sealed.opened().is_none() {
+            return if len == 0 { Ok(()) } else { Err(Code::WRITE) };
+        }
+        let present = layout::logical_len(self.raw.len()?);
+        if len > present {
+            seal_gap(sealed, self.raw, present, len)
+        } else {
+            self.raw.truncate(layout::physical_len(len))
+        }
+    }
+
+    pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
+        self.raw.sync_with(flags)
+    }
+
+    // --- locks --------------------------------------------------------------------------------
+
+    pub(super) fn lock(&mut self, level: c_int) -> Result<()> {
+        self.raw.lock(level)?;
+        let before = self.lock;
+        self.lock = before.max(level);
+        let mut sealed = self.sealed.borrow_mut();
+        let hook = if level == sys::SQLITE_LOCK_SHARED {
+            sealed.after_shared_lock()
+        } else if level == sys::SQLITE_LOCK_RESERVED {
+            self.known_len = 0;
+            sealed.begin_write().and_then(|()| sealed.repair())
+        } else if before < sys::SQLITE_LOCK_RESERVED {
+            // Straight from SHARED: a hot journal is about to be rolled back.
+            self.known_len = 0;
+            sealed.begin_write()
+        } else {
+            Ok(())
+        };
+        drop(sealed);
+        if hook.is_err() {
+            let back = before.min(sys::SQLITE_LOCK_SHARED);
+            self.unlock(back)?;
+        }
+        hook
+    }
+
+    pub(super) fn unlock(&mut self, level: c_int) -> Result<()> {
+        if level < sys::SQLITE_LOCK_RESERVED {
+            self.sealed.borrow_mut().end_batch();
+            self.known_len = 0;
+        }
+        self.lock = level;
+        self.raw.unlock(level)
+    }
+
+    pub(super) fn shm_mapped(&mut self, rc: c_int) {
+        let mut sealed = self.sealed.borrow_mut();
+        sealed.wal.shared_memory = true;
+        sealed.wal.shared_memory_read_only =
+            matches!(rc, sys::SQLITE_READONLY_CANTINIT | sys::SQLITE_READONLY);
+    }
+
+    /// After the locks of `slots` were taken.
+    pub(super) fn shm_locked(&mut self, first: u32, count: u32, exclusive: bool) -> Result<()> {
+        if !exclusive {
+            return Ok(());
+        }
+        let has = |slot: u32| first <= slot && slot < first + count;
+        let mut sealed = self.sealed.borrow_mut();
+        if has(WAL_RECOVER) {
+            sealed.wal.recovering = true;
+        }
+        if has(WAL_WRITE) || has(WAL_CHECKPOINT) {
+            self.known_len = 0;
+            sealed.wal.generation_is_current = false;
+            sealed.begin_write()?;
+        }
+        if has(WAL_WRITE) {
+            sealed.repair()?;
+        }
+        Ok(())
+    }
+
+    /// Before the locks of `slots` are given up.
+    pub(super) fn shm_unlocked(&mut self, first: u32, count: u32) {
+        let has = |slot: u32| first <= slot && slot < first + count;
+        let mut sealed = self.sealed.borrow_mut();
+        if has(WAL_RECOVER) {
+            sealed.wal.recovering = false;
+        }
+        if has(WAL_WRITE) || has(WAL_CHECKPOINT) {
+            self.known_len = 0;
+            sealed.wal.generation_is_current = false;
+            sealed.end_batch();
+        }
+    }
+
+    /// A transaction has been committed; its lock is still held.
+    pub(super) fn committed(&mut self) -> Result<()> {
+        let mut sealed = self.sealed.borrow_mut();
+        sealed.end_batch();
+        if sealed.opened().is_some() && layout::logical_len(self.raw.len()?) > 0 {
+            sealed.set_populated()?;
+        }
+        Ok(())
+    }
+}
+
+/// The characteristics that SQLite may rely on: pages are written whole, in one piece, and nothing else is.
+pub(super) const fn characteristics(below: c_int) -> c_int {
+    const ATOMIC: c_int = sys::SQLITE_IOCAP_ATOMIC
+        | sys::SQLITE_IOCAP_ATOMIC512
+        | sys::SQLITE_IOCAP_ATOMIC1K
+        | sys::SQLITE_IOCAP_ATOMIC2K
+        | sys::SQLITE_IOCAP_ATOMIC4K
+        | sys::SQLITE_IOCAP_ATOMIC8K
+        | sys::SQLITE_IOCAP_ATOMIC16K
+        | sys::SQLITE_IOCAP_ATOMIC32K
+        | sys::SQLITE_IOCAP_ATOMIC64K
+        | sys::SQLITE_IOCAP_BATCH_ATOMIC;
+    // Not in the bindings of SQLite before 3.47.
+    const SUBPAGE_READ: c_int = 0x8000;
+    const MASKED: c_int = ATOMIC | sys::SQLITE_IOCAP_SAFE_APPEND | SUBPAGE_READ;
+    (below & !MASKED) | sys::SQLITE_IOCAP_POWERSAFE_OVERWRITE
+}
+
+fn page_number(offset: u64, page_len: usize) -> Result<u32> {
+    u32::try_from(offset / page_len as u64 + 1).map_err(|_| Code::READ)
+}
+
+/// A file without pages reads as empty, but tells SQLite the page size and the 48 reserved bytes.
+fn read_unborn(sealed: &Sealed, buf: &mut [u8], offset: u64) -> Result<()> {
+    buf.fill(0);
+    if offset == 0 && buf.len() == SQLITE_HEADER_LEN && sealed.announces_layout() {
+        fill_sqlite_header(buf, sealed.page_size().len());
+    }
+    Err(Code::SHORT_READ)
+}
+
+/// Page size (bytes 16..18; 1 stands for 65,536) and reserved bytes (byte 20) of an SQLite header.
+fn fill_sqlite_header(buf: &mut [u8], page_len: usize) {
+    buf.fill(0);
+    let size = u16::try_from(page_len).unwrap_or(1).to_be_bytes();
+    if let Some(field) = buf.get_mut(16..18) {
+        field.copy_from_slice(&size);
+    }
+    if let (Some(field), Ok(reserved)) = (buf.get_mut(20), u8::try_from(TRAILER_LEN)) {
+        *field = reserved;
+    }
+}
+
+/// Page 1 as a database of ours has it: its own page size and reserved bytes. A copy of a plain database has not.
+fn is_our_first_page(page: &[u8]) -> bool {
+    let mut expected = [0; SQLITE_HEADER_LEN];
+    fill_sqlite_header(&mut expected, page.len());
+    page.starts_with(SQLITE_MAGIC)
+        && page.get(16..18) == expected.get(16..18)
+        && page.get(20) == expected.get(20)
+}
+
+/// Reads and opens one page of the file (F-21 to F-24).
+pub(super) fn read_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
+    let offset = u64::from(number - 1) * page.len() as u64;
+    match sealed.raw.read(page, layout::physical(offset))? {
+        Read::Full => sealed.open_page(number, Place::Database, page),
+        Read::Short => {
+            page.fill(0);
+            if sealed.len()? > offset {
+                return Err(Code::DATA);
+            }
+            Err(beyond_the_end(sealed, number, page)?)
+        }
+    }
+}
+
+/// What a page wholly beyond the end of the file is: missing, or never written (F-24).
+fn beyond_the_end(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<Code> {
+    if sealed.len()? == 0 {
+        return Ok(Code::SHORT_READ);
+    }
+    if number == 1 {
+        return Ok(Code::DATA);
+    }
+    read_page(sealed, 1, page)?;
+    let count = page
+        .get(28..32)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(u32::MAX, u32::from_be_bytes);
+    page.fill(0);
+    Ok(if number <= count {
+        Code::DATA
+    } else {
+        Code::SHORT_READ
+    })
+}
+
+fn write_page(sealed: &mut Sealed, raw: RawFile, number: u32, page: &[u8]) -> Result<()> {
+    let offset = layout::physical(u64::from(number - 1) * page.len() as u64);
+    sealed.seal_page(number, Place::Database, page, |stored| {
+        raw.write(stored, offset)
+    })
+}
+
+/// Seals zeros into every page from the end of the file up to `target` (F-22).
+fn seal_gap(sealed: &mut Sealed, raw: RawFile, len: u64, target: u64) -> Result<()> {
+    let page_len = sealed.page_size().len() as u64;
+    // A page that was torn at the end of the file is written anew.
+    let first = len / page_len;
+    let zeros = vec![0; sealed.page_size().len()];
+    for index in first..target / page_len {
+        let number = u32::try_from(index + 1).map_err(|_| Code::WRITE)?;
+        write_page(sealed, raw, number, &zeros)?;
+    }
+    Ok(())
+}
+
+/// What a verifier asks of the file; no lock is taken here.
+#[cfg(feature = "rusqlite")]
+impl Sealed {
+    /// How many whole pages the file has, their length, and how many bytes stand behind the last.
+    pub(crate) fn pages(&self) -> Result<(u64, u64, u64)> {
+        let page_len = self.page_size().len() as u64;
+        let len = self.len()?;
+        Ok((len / page_len, page_len, len % page_len))
+    }
+
+    /// The numbers of those pages with indices from `first` to before `end` that do not open.
+    pub(crate) fn bad_pages(&mut self, first: u64, end: u64) -> Result<Vec<u64>> {
+        let mut page = zeroize::Zeroizing::new(vec![0; self.page_size().len()]);
+        let mut bad = Vec::new();
+        for index in first..end {
+            let number = u32::try_from(index + 1).map_err(|_| Code::READ)?;
+            match read_page(self, number, &mut page) {
+                Ok(()) => {}
+                // A checkpoint of another process may be writing this very page.
+                Err(Code::DATA) if read_page(self, number, &mut page).is_ok() => {}
+                Err(Code::DATA | Code::SHORT_READ) => bad.push(index + 1),
+                Err(code) => return Err(code),
+            }
+        }
+        Ok(bad)
+    }
+
+    /// Whether the hole, if the file reaches it, is zero (F-4).
+    pub(crate) fn hole_is_zero(&self) -> Result<bool> {
+        let present = self
+            .raw
+            .len()?
+            .saturating_sub(layout::HOLE_OFFSET)
+            .min(layout::HOLE_LEN);
+        let mut hole = vec![0; usize::try_from(present).map_err(|_| Code::READ)?];
+        if !hole.is_empty() {
+            self.raw.read(&mut hole, layout::HOLE_OFFSET)?;
+        }
+        Ok(hole.iter().all(|&byte| byte == 0))
+    }
+}

@@ -1,0 +1,881 @@
+//! The only unsafe code of this crate: SQLite's callbacks, and the file below ours.
+//!
+//! Contract: <https://www.sqlite.org/c3ref/vfs.html> and <https://www.sqlite.org/c3ref/io_methods.html>.
+//! SQLite serialises all calls on the files of one connection, gives buffers of the lengths that it names,
+//! and calls nothing on a file after xClose. A panic does not cross into C: it becomes `SQLITE_IOERR`.
+#![expect(
+    unsafe_code,
+    reason = "callbacks from C; every block says why it holds"
+)]
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+use std::ffi::CString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Once;
+
+use libsqlite3_sys as sys;
+
+use super::access;
+use super::code::{Code, Result};
+use super::database::{self, Database};
+use super::journal::{self, Journal};
+use super::sealed::Sealed;
+use super::temp::TempFile;
+use super::wal::Wal;
+use crate::Error;
+
+/// The name under which [`register`] registers the VFS.
+pub const NAME: &str = "zqlite";
+
+/// Registers the VFS `zqlite` over SQLite's default VFS, once; it does not become the default.
+///
+/// # Errors
+/// [`Error::Io`] if SQLite has no default VFS or refuses another.
+pub fn register() -> core::result::Result<(), Error> {
+    static ONCE: Once = Once::new();
+    let mut result = Ok(());
+    ONCE.call_once(|| result = register_over(NAME, None));
+    result
+}
+
+/// Registers the VFS under another name or over another VFS (`None`: the default).
+///
+/// # Errors
+/// [`Error::Io`] if there is no such VFS below, or SQLite refuses.
+pub fn register_over(name: &str, below: Option<&str>) -> core::result::Result<(), Error> {
+    let failed = |what: &str| Error::Io {
+        path: PathBuf::from(name),
+        source: std::io::Error::other(what.to_owned()),
+    };
+    let c_string =
+        |text: &str| CString::new(text).map_err(|_| failed("a VFS name holds a zero byte"));
+    let own_name = c_string(name)?;
+    let below_name = below.map(c_string).transpose()?;
+    // SAFETY: the name is null or a string that lives through the call; SQLite returns null or a VFS that
+    // lives as long as it is registered.
+    let below = unsafe {
+        sys::sqlite3_initialize();
+        sys::sqlite3_vfs_find(
+            below_name
+                .as_ref()
+                .map_or(ptr::null(), |name| name.as_ptr()),
+        )
+    };
+    if below.is_null() {
+        return Err(failed("there is no such VFS to build on"));
+    }
+    // SAFETY: a registered VFS; only read.
+    let below_ref = unsafe { &*below };
+    let vfs = Box::new(sys::sqlite3_vfs {
+        iVersion: 2.min(below_ref.iVersion),
+        szOsFile: c_int::try_from(FILE_LEN)
+            .unwrap_or(c_int::MAX)
+            .saturating_add(below_ref.szOsFile),
+        mxPathname: below_ref.mxPathname,
+        pNext: ptr::null_mut(),
+        zName: own_name.into_raw(),
+        pAppData: below.cast(),
+        xOpen: Some(x_open),
+        xDelete: Some(x_delete),
+        xAccess: Some(x_access),
+        xFullPathname: Some(x_full_pathname),
+        xDlOpen: Some(x_dl_open),
+        xDlError: Some(x_dl_error),
+        xDlSym: Some(x_dl_sym),
+        xDlClose: Some(x_dl_close),
+        xRandomness: Some(x_randomness),
+        xSleep: Some(x_sleep),
+        xCurrentTime: Some(x_current_time),
+        xGetLastError: Some(x_get_last_error),
+        xCurrentTimeInt64: Some(x_current_time_int64),
+        xSetSystemCall: None,
+        xGetSystemCall: None,
+        xNextSystemCall: None,
+    });
+    // SAFETY: the VFS and its name are leaked: they live as long as the process.
+    let rc = unsafe { sys::sqlite3_vfs_register(Box::into_raw(vfs), 0) };
+    Code::check(rc).map_err(|_| failed("SQLite refused the VFS"))
+}
+
+/// The name of SQLite's default VFS: what reads and writes plain files.
+#[cfg(feature = "rusqlite")]
+pub(crate) fn default_vfs_name() -> Option<String> {
+    // SAFETY: a registered VFS and its name live as long as it is registered.
+    unsafe {
+        let vfs = sys::sqlite3_vfs_find(ptr::null());
+        (!vfs.is_null()).then(|| CStr::from_ptr((*vfs).zName).to_string_lossy().into_owned())
+    }
+}
+
+// --- files --------------------------------------------------------------------------------------
+
+/// What SQLite allocates for a file of ours: this, and the file below behind it.
+#[repr(C)]
+struct VfsFile {
+    base: sys::sqlite3_file,
+    /// A leaked `Box<Kind>`, from a successful xOpen to xClose.
+    kind: *mut Kind,
+}
+
+const FILE_LEN: usize = size_of::<VfsFile>();
+
+enum Kind {
+    Database(Database),
+    Wal(Wal),
+    Journal(Journal),
+    Temp(TempFile, RawFile),
+    /// A super-journal, or a child journal that SQLite opens to look for the super-journal's name.
+    Super(RawFile),
+}
+
+impl Kind {
+    const fn raw(&self) -> RawFile {
+        match self {
+            Self::Database(file) => file.raw,
+            Self::Wal(file) => file.raw,
+            Self::Journal(file) => file.raw,
+            Self::Temp(_, raw) | Self::Super(raw) => *raw,
+        }
+    }
+}
+
+/// Whether a read found all the bytes it asked for; what was missing is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Full,
+    Short,
+}
+
+/// An open file of the VFS below.
+///
+/// Valid from the xOpen below to the xClose below; [`Kind`] and [`Sealed`] live no longer than that.
+#[derive(Clone, Copy)]
+pub(crate) struct RawFile(*mut sys::sqlite3_file);
+
+/// Calls a method of the file below; `$default` if it has none.
+macro_rules! below {
+    ($raw:expr, $method:ident, $default:expr $(, $arg:expr)*) => {{
+        let file = $raw.0;
+        // SAFETY: the file is open (see `RawFile`), so its methods are set and take these arguments.
+        match unsafe { (*(*file).pMethods).$method } {
+            // SAFETY: as above.
+            Some(method) => unsafe { method(file $(, $arg)*) },
+            None => $default,
+        }
+    }};
+}
+
+impl RawFile {
+    pub(crate) fn read(self, buf: &mut [u8], offset: u64) -> Result<Read> {
+        let (len, offset) = (length(buf.len())?, position(offset)?);
+        match below!(
+            self,
+            xRead,
+            sys::SQLITE_IOERR_READ,
+            buf.as_mut_ptr().cast(),
+            len,
+            offset
+        ) {
+            sys::SQLITE_OK => Ok(Read::Full),
+            sys::SQLITE_IOERR_SHORT_READ => Ok(Read::Short),
+            rc => Err(Code(rc)),
+        }
+    }
+
+    pub(crate) fn write(self, buf: &[u8], offset: u64) -> Result<()> {
+        let (len, offset) = (length(buf.len())?, position(offset)?);
+        Code::check(below!(
+            self,
+            xWrite,
+            sys::SQLITE_IOERR_WRITE,
+            buf.as_ptr().cast(),
+            len,
+            offset
+        ))
+    }
+
+    pub(crate) fn truncate(self, len: u64) -> Result<()> {
+        Code::check(below!(
+            self,
+            xTruncate,
+            sys::SQLITE_IOERR_TRUNCATE,
+            position(len)?
+        ))
+    }
+
+    pub(crate) fn sync(self) -> Result<()> {
+        self.sync_with(sys::SQLITE_SYNC_FULL)
+    }
+
+    pub(crate) fn sync_with(self, flags: c_int) -> Result<()> {
+        Code::check(below!(self, xSync, sys::SQLITE_IOERR_FSYNC, flags))
+    }
+
+    pub(crate) fn len(self) -> Result<u64> {
+        let mut len = 0;
+        Code::check(below!(
+            self,
+            xFileSize,
+            sys::SQLITE_IOERR_FSTAT,
+            &raw mut len
+        ))?;
+        u64::try_from(len).map_err(|_| Code(sys::SQLITE_IOERR_FSTAT))
+    }
+
+    pub(crate) fn lock(self, level: c_int) -> Result<()> {
+        Code::check(below!(self, xLock, sys::SQLITE_OK, level))
+    }
+
+    pub(crate) fn unlock(self, level: c_int) -> Result<()> {
+        Code::check(below!(self, xUnlock, sys::SQLITE_OK, level))
+    }
+
+    fn close(self) -> c_int {
+        below!(self, xClose, sys::SQLITE_OK)
+    }
+}
+
+fn length(len: usize) -> Result<c_int> {
+    c_int::try_from(len).map_err(|_| Code::INTERNAL)
+}
+
+fn position(offset: u64) -> Result<i64> {
+    i64::try_from(offset).map_err(|_| Code::INTERNAL)
+}
+
+/// Runs a callback's body; errors and panics become result codes.
+fn guard(body: impl FnOnce() -> Result<()>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => sys::SQLITE_OK,
+        Ok(Err(code)) => code.0,
+        Err(_) => sys::SQLITE_IOERR,
+    }
+}
+
+/// The state of a file of ours.
+///
+/// # Safety
+/// `file` is a file that [`x_open`] opened and that is not closed; no other reference to its state lives.
+unsafe fn kind<'a>(file: *mut sys::sqlite3_file) -> &'a mut Kind {
+    // SAFETY: by the contract, `kind` is the leaked box of an open file.
+    unsafe { &mut *(*file.cast::<VfsFile>()).kind }
+}
+
+static METHODS: sys::sqlite3_io_methods = sys::sqlite3_io_methods {
+    // 2: shared memory, but no memory mapping, which would show SQLite the sealed bytes.
+    iVersion: 2,
+    xClose: Some(x_close),
+    xRead: Some(x_read),
+    xWrite: Some(x_write),
+    xTruncate: Some(x_truncate),
+    xSync: Some(x_sync),
+    xFileSize: Some(x_file_size),
+    xLock: Some(x_lock),
+    xUnlock: Some(x_unlock),
+    xCheckReservedLock: Some(x_check_reserved_lock),
+    xFileControl: Some(x_file_control),
+    xSectorSize: Some(x_sector_size),
+    xDeviceCharacteristics: Some(x_device_characteristics),
+    xShmMap: Some(x_shm_map),
+    xShmLock: Some(x_shm_lock),
+    xShmBarrier: Some(x_shm_barrier),
+    xShmUnmap: Some(x_shm_unmap),
+    xFetch: None,
+    xUnfetch: None,
+};
+
+unsafe extern "C" fn x_open(
+    vfs: *mut sys::sqlite3_vfs,
+    name: *const c_char,
+    file: *mut sys::sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    // A null pMethods tells SQLite not to call xClose.
+    // SAFETY: SQLite allocated szOsFile bytes for the file.
+    unsafe { (*file).pMethods = ptr::null() };
+    guard(|| {
+        // SAFETY: pAppData is the VFS below; the memory behind `VfsFile` has its szOsFile bytes.
+        let (below, raw) = unsafe {
+            (
+                (*vfs).pAppData.cast::<sys::sqlite3_vfs>(),
+                RawFile(file.cast::<VfsFile>().add(1).cast()),
+            )
+        };
+        let mut opened_flags = 0;
+        // SAFETY: the VFS below is registered; arguments are SQLite's own.
+        let rc = unsafe {
+            (*raw.0).pMethods = ptr::null();
+            match (*below).xOpen {
+                Some(open) => open(below, name, raw.0, flags, &raw mut opened_flags),
+                None => sys::SQLITE_CANTOPEN,
+            }
+        };
+        if rc != sys::SQLITE_OK {
+            // SAFETY: a VFS whose xOpen fails may still have set methods: then it is to be closed.
+            if !unsafe { (*raw.0).pMethods }.is_null() {
+                raw.close();
+            }
+            return Err(Code(rc));
+        }
+        // SAFETY: the name is null or SQLite's, with the flags it came with.
+        let kind = match unsafe { open_kind(name, raw, flags, opened_flags) } {
+            Ok(kind) => kind,
+            Err(code) => {
+                raw.close();
+                return Err(code);
+            }
+        };
+        // SAFETY: as at the top; `out_flags` is null or a place for an int.
+        unsafe {
+            (*file.cast::<VfsFile>()).kind = Box::into_raw(Box::new(kind));
+            (*file).pMethods = &raw const METHODS;
+            if !out_flags.is_null() {
+                *out_flags = opened_flags;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What kind of file SQLite opens.
+///
+/// # Safety
+/// `name` is null, or the name that SQLite passed to xOpen together with `flags`.
+unsafe fn open_kind(
+    name: *const c_char,
+    raw: RawFile,
+    flags: c_int,
+    opened_flags: c_int,
+) -> Result<Kind> {
+    if name.is_null() {
+        return Ok(Kind::Temp(TempFile::new(raw)?, raw));
+    }
+    if flags & sys::SQLITE_OPEN_MAIN_DB != 0 {
+        // SAFETY: not null, and SQLite's names end with a zero byte.
+        let path = path_of(unsafe { CStr::from_ptr(name) });
+        let writable = opened_flags & sys::SQLITE_OPEN_READONLY == 0;
+        return open_database(raw, path, writable)
+            .map(Kind::Database)
+            .map_err(|error| {
+                let code = Code::from(&error);
+                log(code, &error);
+                access::set_last_error(error);
+                code
+            });
+    }
+    if flags & (sys::SQLITE_OPEN_WAL | sys::SQLITE_OPEN_MAIN_JOURNAL) != 0 {
+        // SAFETY: for the names of WALs and journals SQLite finds the main file that they belong to; it was
+        // opened by the VFS that is asked for its journal, by us.
+        let sealed = unsafe {
+            let main = sys::sqlite3_database_file_object(name);
+            match kind(main) {
+                Kind::Database(database) => Rc::clone(&database.sealed),
+                _ => return Err(Code::CANTOPEN),
+            }
+        };
+        return Ok(if flags & sys::SQLITE_OPEN_WAL != 0 {
+            Kind::Wal(Wal::new(raw, sealed))
+        } else {
+            Kind::Journal(Journal::new(raw, sealed))
+        });
+    }
+    if flags & sys::SQLITE_OPEN_SUPER_JOURNAL != 0 {
+        return Ok(Kind::Super(raw));
+    }
+    Ok(Kind::Temp(TempFile::new(raw)?, raw))
+}
+
+fn open_database(
+    raw: RawFile,
+    path: PathBuf,
+    writable: bool,
+) -> core::result::Result<Database, Error> {
+    let Some(access) = access::find(&path) else {
+        return Err(Error::NoKey { path });
+    };
+    Ok(Database::new(
+        raw,
+        Sealed::open(raw, path, access, writable)?,
+    ))
+}
+
+#[cfg(unix)]
+fn path_of(name: &CStr) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes()))
+}
+
+#[cfg(not(unix))]
+fn path_of(name: &CStr) -> PathBuf {
+    PathBuf::from(name.to_string_lossy().as_ref())
+}
+
+/// Writes an error to SQLite's log: other clients see nothing but the code.
+fn log(code: Code, error: &Error) {
+    if let Ok(text) = CString::new(error.to_string()) {
+        // SAFETY: a format with one string, and the string.
+        unsafe { sys::sqlite3_log(code.0, c"%s".as_ptr(), text.as_ptr()) };
+    }
+}
+
+unsafe extern "C" fn x_close(file: *mut sys::sqlite3_file) -> c_int {
+    // SAFETY: SQLite closes a file once, after all other calls; the state is the box that x_open leaked.
+    let kind = unsafe {
+        (*file).pMethods = ptr::null();
+        Box::from_raw((*file.cast::<VfsFile>()).kind)
+    };
+    let raw = kind.raw();
+    drop(kind);
+    raw.close()
+}
+
+unsafe extern "C" fn x_read(
+    file: *mut sys::sqlite3_file,
+    buf: *mut c_void,
+    len: c_int,
+    offset: i64,
+) -> c_int {
+    guard(|| {
+        let len = usize::try_from(len).map_err(|_| Code::READ)?;
+        let offset = u64::try_from(offset).map_err(|_| Code::READ)?;
+        // SAFETY: SQLite gives a buffer of `len` bytes; they may be uninitialised, so they are zeroed before
+        // a slice is made of them.
+        let buf = unsafe {
+            ptr::write_bytes(buf.cast::<u8>(), 0, len);
+            core::slice::from_raw_parts_mut(buf.cast::<u8>(), len)
+        };
+        // SAFETY: an open file of ours.
+        match unsafe { kind(file) } {
+            Kind::Database(file) => file.read(buf, offset),
+            Kind::Wal(file) => file.read(buf, offset),
+            Kind::Journal(file) => file.read(buf, offset),
+            Kind::Temp(file, _) => file.read(buf, offset),
+            Kind::Super(raw) => match raw.read(buf, offset)? {
+                Read::Full => Ok(()),
+                Read::Short => Err(Code::SHORT_READ),
+            },
+        }
+    })
+}
+
+unsafe extern "C" fn x_write(
+    file: *mut sys::sqlite3_file,
+    buf: *const c_void,
+    len: c_int,
+    offset: i64,
+) -> c_int {
+    guard(|| {
+        let len = usize::try_from(len).map_err(|_| Code::WRITE)?;
+        let offset = u64::try_from(offset).map_err(|_| Code::WRITE)?;
+        // SAFETY: SQLite gives `len` bytes.
+        let buf = unsafe { core::slice::from_raw_parts(buf.cast::<u8>(), len) };
+        // SAFETY: an open file of ours.
+        match unsafe { kind(file) } {
+            Kind::Database(file) => file.write(buf, offset),
+            Kind::Wal(file) => file.write(buf, offset),
+            Kind::Journal(file) => file.write(buf, offset),
+            Kind::Temp(file, _) => file.write(buf, offset),
+            Kind::Super(raw) => raw.write(buf, offset),
+        }
+    })
+}
+
+unsafe extern "C" fn x_truncate(file: *mut sys::sqlite3_file, len: i64) -> c_int {
+    guard(|| {
+        let len = u64::try_from(len).map_err(|_| Code::WRITE)?;
+        // SAFETY: an open file of ours.
+        match unsafe { kind(file) } {
+            Kind::Database(file) => file.truncate(len),
+            Kind::Wal(file) => file.truncate(len),
+            Kind::Journal(file) => file.truncate(len),
+            Kind::Temp(file, _) => file.truncate(len),
+            Kind::Super(raw) => raw.truncate(len),
+        }
+    })
+}
+
+unsafe extern "C" fn x_sync(file: *mut sys::sqlite3_file, flags: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: an open file of ours.
+        match unsafe { kind(file) } {
+            Kind::Database(file) => file.sync(flags),
+            other => other.raw().sync_with(flags),
+        }
+    })
+}
+
+unsafe extern "C" fn x_file_size(file: *mut sys::sqlite3_file, out: *mut i64) -> c_int {
+    guard(|| {
+        // SAFETY: an open file of ours.
+        let len = match unsafe { kind(file) } {
+            Kind::Database(file) => file.len()?,
+            Kind::Journal(file) => file.len()?,
+            Kind::Temp(file, _) => file.len(),
+            Kind::Wal(file) => file.raw.len()?,
+            Kind::Super(raw) => raw.len()? - journal::trailing_mac_len(*raw)?,
+        };
+        // SAFETY: SQLite gives a place for the size.
+        unsafe { *out = position(len)? };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn x_lock(file: *mut sys::sqlite3_file, level: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: an open file of ours.
+        match unsafe { kind(file) } {
+            Kind::Database(file) => file.lock(level),
+            other => other.raw().lock(level),
+        }
+    })
+}
+
+unsafe extern "C" fn x_unlock(file: *mut sys::sqlite3_file, level: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: an open file of ours.
+        match unsafe { kind(file) } {
+            Kind::Database(file) => file.unlock(level),
+            other => other.raw().unlock(level),
+        }
+    })
+}
+
+unsafe extern "C" fn x_check_reserved_lock(file: *mut sys::sqlite3_file, out: *mut c_int) -> c_int {
+    // SAFETY: an open file of ours.
+    let raw = unsafe { kind(file) }.raw();
+    below!(raw, xCheckReservedLock, sys::SQLITE_OK, out)
+}
+
+unsafe extern "C" fn x_file_control(
+    file: *mut sys::sqlite3_file,
+    op: c_int,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: an open file of ours.
+    let kind = unsafe { kind(file) };
+    let raw = kind.raw();
+    let pass = || below!(raw, xFileControl, sys::SQLITE_NOTFOUND, op, arg);
+    match (op, kind) {
+        (sys::SQLITE_FCNTL_VFSNAME, _) => {
+            let rc = pass();
+            // SAFETY: `arg` is a place for a string from sqlite3_malloc, or null.
+            unsafe { prefix_vfs_name(arg.cast::<*mut c_char>()) };
+            rc
+        }
+        // Sizes are logical, and files grow page by page.
+        (sys::SQLITE_FCNTL_SIZE_HINT | sys::SQLITE_FCNTL_CHUNK_SIZE, Kind::Database(_)) => {
+            sys::SQLITE_OK
+        }
+        (sys::SQLITE_FCNTL_MMAP_SIZE, _) => sys::SQLITE_NOTFOUND,
+        (sys::SQLITE_FCNTL_PRAGMA, Kind::Database(database)) => {
+            // SAFETY: `arg` is the array of strings that SQLite documents for this operation.
+            match unsafe { pragma(database, arg.cast::<*mut c_char>()) } {
+                sys::SQLITE_NOTFOUND => pass(),
+                rc => rc,
+            }
+        }
+        (sys::SQLITE_FCNTL_COMMIT_PHASETWO, Kind::Database(database)) => {
+            match guard(|| database.committed()) {
+                sys::SQLITE_OK => pass(),
+                rc => rc,
+            }
+        }
+        _ => pass(),
+    }
+}
+
+/// `zqlite/` before the name of the VFS below.
+///
+/// # Safety
+/// `out` is a place for a string that SQLite allocated, or null.
+unsafe fn prefix_vfs_name(out: *mut *mut c_char) {
+    // SAFETY: by the contract.
+    unsafe {
+        let below = *out;
+        *out = sys::sqlite3_mprintf(c"zqlite/%z".as_ptr(), below);
+    }
+}
+
+/// The page size of a sealed file does not change: a change would be lost with every page.
+///
+/// # Safety
+/// `args` are the strings of `SQLITE_FCNTL_PRAGMA`: result, name, argument or null.
+unsafe fn pragma(database: &Database, args: *mut *mut c_char) -> c_int {
+    // SAFETY: by the contract.
+    let (name, value) = unsafe {
+        let name = CStr::from_ptr(*args.add(1));
+        let value = *args.add(2);
+        (name, (!value.is_null()).then(|| CStr::from_ptr(value)))
+    };
+    let Some(value) = value else {
+        return sys::SQLITE_NOTFOUND;
+    };
+    if !name.to_bytes().eq_ignore_ascii_case(b"page_size") {
+        return sys::SQLITE_NOTFOUND;
+    }
+    let size = database.sealed.borrow().page_size().get();
+    if value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        == Some(size)
+    {
+        return sys::SQLITE_NOTFOUND;
+    }
+    // SAFETY: a format with one integer; the result is freed by SQLite.
+    unsafe {
+        *args = sys::sqlite3_mprintf(
+            c"the page size of a sealed database is fixed when it is created (here: %u)".as_ptr(),
+            size,
+        );
+    }
+    sys::SQLITE_ERROR
+}
+
+unsafe extern "C" fn x_sector_size(file: *mut sys::sqlite3_file) -> c_int {
+    // SAFETY: an open file of ours.
+    let raw = unsafe { kind(file) }.raw();
+    below!(raw, xSectorSize, 4_096)
+}
+
+unsafe extern "C" fn x_device_characteristics(file: *mut sys::sqlite3_file) -> c_int {
+    // SAFETY: an open file of ours.
+    let raw = unsafe { kind(file) }.raw();
+    database::characteristics(below!(raw, xDeviceCharacteristics, 0))
+}
+
+unsafe extern "C" fn x_shm_map(
+    file: *mut sys::sqlite3_file,
+    page: c_int,
+    page_len: c_int,
+    extend: c_int,
+    out: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: an open file of ours.
+    let kind = unsafe { kind(file) };
+    let rc = below!(
+        kind.raw(),
+        xShmMap,
+        sys::SQLITE_IOERR_SHMMAP,
+        page,
+        page_len,
+        extend,
+        out
+    );
+    if let Kind::Database(database) = kind {
+        database.shm_mapped(rc);
+    }
+    rc
+}
+
+unsafe extern "C" fn x_shm_lock(
+    file: *mut sys::sqlite3_file,
+    first: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: an open file of ours.
+    let kind = unsafe { kind(file) };
+    let raw = kind.raw();
+    let pass = |flags| {
+        below!(
+            raw,
+            xShmLock,
+            sys::SQLITE_IOERR_SHMLOCK,
+            first,
+            count,
+            flags
+        )
+    };
+    let (Kind::Database(database), Ok(from), Ok(slots)) =
+        (kind, u32::try_from(first), u32::try_from(count))
+    else {
+        return pass(flags);
+    };
+    if flags & sys::SQLITE_SHM_UNLOCK != 0 {
+        database.shm_unlocked(from, slots);
+        return pass(flags);
+    }
+    let rc = pass(flags);
+    if rc != sys::SQLITE_OK {
+        return rc;
+    }
+    let exclusive = flags & sys::SQLITE_SHM_EXCLUSIVE != 0;
+    let rc = guard(|| database.shm_locked(from, slots, exclusive));
+    if rc != sys::SQLITE_OK {
+        database.shm_unlocked(from, slots);
+        pass((flags & !sys::SQLITE_SHM_LOCK) | sys::SQLITE_SHM_UNLOCK);
+    }
+    rc
+}
+
+unsafe extern "C" fn x_shm_barrier(file: *mut sys::sqlite3_file) {
+    // SAFETY: an open file of ours.
+    let raw = unsafe { kind(file) }.raw();
+    below!(raw, xShmBarrier, ());
+}
+
+unsafe extern "C" fn x_shm_unmap(file: *mut sys::sqlite3_file, delete: c_int) -> c_int {
+    // SAFETY: an open file of ours.
+    let raw = unsafe { kind(file) }.raw();
+    below!(raw, xShmUnmap, sys::SQLITE_OK, delete)
+}
+
+// --- the rest of the VFS is the one below ---------------------------------------------------------
+
+/// Calls a method of the VFS below; `$default` if it has none.
+macro_rules! vfs_below {
+    ($vfs:expr, $method:ident, $default:expr $(, $arg:expr)*) => {{
+        // SAFETY: pAppData is the VFS below, which stays registered; the arguments are SQLite's own.
+        unsafe {
+            let below = (*$vfs).pAppData.cast::<sys::sqlite3_vfs>();
+            match (*below).$method {
+                Some(method) => method(below $(, $arg)*),
+                None => $default,
+            }
+        }
+    }};
+}
+
+unsafe extern "C" fn x_delete(
+    vfs: *mut sys::sqlite3_vfs,
+    name: *const c_char,
+    sync_dir: c_int,
+) -> c_int {
+    vfs_below!(vfs, xDelete, sys::SQLITE_IOERR_DELETE, name, sync_dir)
+}
+
+unsafe extern "C" fn x_access(
+    vfs: *mut sys::sqlite3_vfs,
+    name: *const c_char,
+    flags: c_int,
+    out: *mut c_int,
+) -> c_int {
+    vfs_below!(vfs, xAccess, sys::SQLITE_IOERR_ACCESS, name, flags, out)
+}
+
+unsafe extern "C" fn x_full_pathname(
+    vfs: *mut sys::sqlite3_vfs,
+    name: *const c_char,
+    len: c_int,
+    out: *mut c_char,
+) -> c_int {
+    vfs_below!(vfs, xFullPathname, sys::SQLITE_CANTOPEN, name, len, out)
+}
+
+unsafe extern "C" fn x_dl_open(vfs: *mut sys::sqlite3_vfs, name: *const c_char) -> *mut c_void {
+    vfs_below!(vfs, xDlOpen, ptr::null_mut(), name)
+}
+
+unsafe extern "C" fn x_dl_error(vfs: *mut sys::sqlite3_vfs, len: c_int, out: *mut c_char) {
+    vfs_below!(vfs, xDlError, (), len, out);
+}
+
+type Symbol = unsafe extern "C" fn(*mut sys::sqlite3_vfs, *mut c_void, *const c_char);
+
+unsafe extern "C" fn x_dl_sym(
+    vfs: *mut sys::sqlite3_vfs,
+    library: *mut c_void,
+    name: *const c_char,
+) -> Option<Symbol> {
+    vfs_below!(vfs, xDlSym, None, library, name)
+}
+
+unsafe extern "C" fn x_dl_close(vfs: *mut sys::sqlite3_vfs, library: *mut c_void) {
+    vfs_below!(vfs, xDlClose, (), library);
+}
+
+unsafe extern "C" fn x_randomness(
+    vfs: *mut sys::sqlite3_vfs,
+    len: c_int,
+    out: *mut c_char,
+) -> c_int {
+    vfs_below!(vfs, xRandomness, 0, len, out)
+}
+
+unsafe extern "C" fn x_sleep(vfs: *mut sys::sqlite3_vfs, microseconds: c_int) -> c_int {
+    vfs_below!(vfs, xSleep, 0, microseconds)
+}
+
+unsafe extern "C" fn x_current_time(vfs: *mut sys::sqlite3_vfs, out: *mut f64) -> c_int {
+    vfs_below!(vfs, xCurrentTime, sys::SQLITE_ERROR, out)
+}
+
+unsafe extern "C" fn x_get_last_error(
+    vfs: *mut sys::sqlite3_vfs,
+    len: c_int,
+    out: *mut c_char,
+) -> c_int {
+    vfs_below!(vfs, xGetLastError, 0, len, out)
+}
+
+unsafe extern "C" fn x_current_time_int64(vfs: *mut sys::sqlite3_vfs, out: *mut i64) -> c_int {
+    vfs_below!(vfs, xCurrentTimeInt64, sys::SQLITE_ERROR, out)
+}
+
+// --- from a connection back to its files ------------------------------------------------------------
+
+/// Runs `f` on the sealed side of a connection's main database, and on its WAL if that is open.
+///
+/// # Errors
+/// [`Code::NOTFOUND`] if the connection's main database is not a sealed one of ours.
+#[cfg(feature = "rusqlite")]
+pub(crate) fn with_sealed<T>(
+    connection: &rusqlite::Connection,
+    f: impl FnOnce(&mut Sealed, Option<&mut Wal>) -> Result<T>,
+) -> Result<T> {
+    // SAFETY: the handle is that of an open connection that no other thread uses: it is not Sync, and we
+    // hold a reference to it.
+    let (main, log) = unsafe {
+        let handle = connection.handle();
+        (
+            file_pointer(handle, sys::SQLITE_FCNTL_FILE_POINTER)?,
+            file_pointer(handle, sys::SQLITE_FCNTL_JOURNAL_POINTER).ok(),
+        )
+    };
+    // SAFETY: both are open files of ours, and two different ones.
+    let (main, log) = unsafe { (kind(main), log.map(|file| kind(file))) };
+    let Kind::Database(database) = main else {
+        return Err(Code::NOTFOUND);
+    };
+    let wal = match log {
+        Some(Kind::Wal(wal)) => Some(wal),
+        _ => None,
+    };
+    let sealed = Rc::clone(&database.sealed);
+    let mut sealed = sealed.borrow_mut();
+    f(&mut sealed, wal)
+}
+
+/// Has SQLite reserve the trailer's bytes in every page of a database that has no pages yet.
+#[cfg(feature = "rusqlite")]
+pub(crate) fn reserve_trailer(connection: &rusqlite::Connection) -> Result<()> {
+    let mut len = c_int::try_from(zqlite_pq::page::TRAILER_LEN).map_err(|_| Code::INTERNAL)?;
+    // SAFETY: an open connection, as in `with_sealed`; the operation reads and stores an int.
+    Code::check(unsafe {
+        sys::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            sys::SQLITE_FCNTL_RESERVE_BYTES,
+            (&raw mut len).cast(),
+        )
+    })
+}
+
+/// # Safety
+/// `handle` is an open connection.
+#[cfg(feature = "rusqlite")]
+unsafe fn file_pointer(handle: *mut sys::sqlite3, op: c_int) -> Result<*mut sys::sqlite3_file> {
+    let mut file: *mut sys::sqlite3_file = ptr::null_mut();
+    // SAFETY: by the contract; the operation stores a file pointer.
+    let rc =
+        unsafe { sys::sqlite3_file_control(handle, c"main".as_ptr(), op, (&raw mut file).cast()) };
+    Code::check(rc)?;
+    // SAFETY: null, or a file that SQLite allocated; one that is not open has no methods.
+    let ours = !file.is_null() && ptr::eq(unsafe { (*file).pMethods }, &raw const METHODS);
+    if ours { Ok(file) } else { Err(Code::NOTFOUND) }
+}

@@ -1,0 +1,545 @@
+//! What the files of one connection share: header, keys, and the sealing and opening of pages.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zqlite_pq::epoch::EpochKeys;
+use zqlite_pq::header::{
+    self, COPY_LEN, CopyState, EpochSet, Expected, HEADER_LEN, Header, HeaderOpenError, Opened,
+    STAMP_LEN, SignatureError,
+};
+use zqlite_pq::label::MAGIC;
+use zqlite_pq::page::{PageContext, PageOpener, PageSealer, PageSize, Place, SealError, Trailer};
+use zqlite_pq::slot::SlotKind;
+
+use super::access::{self, Access, Maker};
+use super::code::{Code, Result};
+use super::ffi::{RawFile, Read};
+use super::layout;
+use crate::Error;
+
+/// The sealed side of one open database file.
+pub(crate) struct Sealed {
+    pub(super) raw: RawFile,
+    path: PathBuf,
+    access: Arc<Access>,
+    /// `None` until the file has a header.
+    opened: Option<Opened>,
+    page_size: PageSize,
+    opener: PageOpener,
+    batch: Option<Batch>,
+    scratch: Vec<u8>,
+    pub(super) wal: WalState,
+}
+
+/// Nonces of one write transaction in one process (F-25).
+struct Batch {
+    process: u32,
+    sealer: PageSealer,
+}
+
+/// What the main file learns about the WAL, and the WAL needs.
+#[derive(Default)]
+pub(super) struct WalState {
+    /// Mask key and salts of the current WAL header.
+    pub(super) generation: Option<Generation>,
+    /// Whether nobody else can have begun another generation since it was read.
+    pub(super) generation_is_current: bool,
+    /// Whether this connection holds the RECOVER lock.
+    pub(super) recovering: bool,
+    /// Whether there is a shared-memory index (there is none in exclusive locking mode).
+    pub(super) shared_memory: bool,
+    /// Whether that index is read-only, so that SQLite recovers without locks.
+    pub(super) shared_memory_read_only: bool,
+}
+
+/// One generation of the WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Generation {
+    /// The epoch whose key masks salts and checksums.
+    pub(super) mask_epoch: u32,
+    /// salt-1 ‖ salt-2.
+    pub(super) salts: [u8; 8],
+}
+
+impl Sealed {
+    /// Reads and opens the header of a file that SQLite has just opened.
+    pub(super) fn open(
+        raw: RawFile,
+        path: PathBuf,
+        access: Arc<Access>,
+        writable: bool,
+    ) -> core::result::Result<Self, Error> {
+        let page_size = access.page_size();
+        let mut sealed = Self {
+            raw,
+            path,
+            access,
+            opened: None,
+            page_size,
+            opener: PageOpener::new(),
+            batch: None,
+            scratch: Vec::new(),
+            wal: WalState::default(),
+        };
+        sealed.load()?;
+        if sealed.opened.is_none() && !(writable && sealed.access.may_create()) {
+            return Err(Error::Empty { path: sealed.path });
+        }
+        Ok(sealed)
+    }
+
+    /// Whether SQLite must be told the layout of a file that has no pages yet.
+    pub(super) fn announces_layout(&self) -> bool {
+        !self.access.is_layout_set_by_client()
+    }
+
+    pub(super) const fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
+    pub(crate) const fn opened(&self) -> Option<&Opened> {
+        self.opened.as_ref()
+    }
+
+    pub(super) fn header(&self) -> Result<&Header> {
+        self.opened
+            .as_ref()
+            .map(|opened| &opened.header)
+            .ok_or(Code::INTERNAL)
+    }
+
+    fn epochs(&self) -> Result<&EpochSet> {
+        self.opened
+            .as_ref()
+            .map(|opened| &opened.epochs)
+            .ok_or(Code::INTERNAL)
+    }
+
+    /// The keys of an epoch, newest first.
+    pub(super) fn keys(&self, epoch: u32) -> Result<&EpochKeys> {
+        self.epochs()?.get(epoch).ok_or(Code::DATA)
+    }
+
+    pub(super) fn newest_keys(&self) -> Result<&EpochKeys> {
+        Ok(self.epochs()?.newest())
+    }
+
+    /// All epochs' keys, newest first.
+    pub(super) fn all_keys(&self) -> Result<impl Iterator<Item = &EpochKeys>> {
+        Ok(self.epochs()?.iter())
+    }
+
+    /// The logical size of the file (F-3, F-10).
+    pub(super) fn len(&self) -> Result<u64> {
+        let len = layout::logical_len(self.raw.len()?);
+        if len == 0
+            && self
+                .opened
+                .as_ref()
+                .is_some_and(|opened| opened.header.populated())
+        {
+            access::set_last_error(self.damaged("the file was cut down to its header"));
+            return Err(Code::CORRUPT);
+        }
+        Ok(len)
+    }
+
+    // --- header -------------------------------------------------------------------------------
+
+    /// Reads both copies; a file without any stays without.
+    fn load(&mut self) -> core::result::Result<(), Error> {
+        let len = self.raw.len().map_err(|code| self.io(code))?;
+        if len == 0 {
+            return Ok(());
+        }
+        let (a, b) = self.read_copies().map_err(|code| self.io(code))?;
+        let held = self.opened.as_ref().map(|opened| opened.epochs.clone());
+        let known = held.or_else(|| self.access.known());
+        let reopened = known.as_ref().and_then(|known| {
+            match self.access.maker() {
+                Maker::SignedBy(expected) => header::reopen_signed(&a, &b, known, expected),
+                Maker::Unspecified | Maker::Any => header::reopen(&a, &b, known),
+            }
+            .ok()
+        });
+        // A remembered key of another file, or of an earlier epoch, does not open it: the keyring may.
+        let (opened, kind) = if let Some(opened) = reopened {
+            (opened, None)
+        } else {
+            let opened = match self.access.maker() {
+                Maker::SignedBy(expected) => {
+                    header::open_signed(&a, &b, self.access.keyring(), expected)
+                }
+                Maker::Unspecified | Maker::Any => header::open(&a, &b, self.access.keyring()),
+            };
+            match opened {
+                Ok(opened) => {
+                    let kind = opened.slot_kind();
+                    (opened, kind)
+                }
+                Err(error) => return self.no_header(&error, &a, len),
+            }
+        };
+        self.check_maker(&opened.header, kind)?;
+        self.check_succession(&opened)?;
+        self.access.remember(&opened.epochs);
+        self.page_size = opened.header.page_size();
+        self.opened = Some(opened);
+        Ok(())
+    }
+
+    fn no_header(
+        &self,
+        error: &HeaderOpenError,
+        start: &[u8],
+        len: u64,
+    ) -> core::result::Result<(), Error> {
+        let unfinished = len < HEADER_LEN
+            && matches!(
+                error,
+                HeaderOpenError::Damaged { .. } | HeaderOpenError::NotSealed
+            )
+            && is_unfinished_creation(start);
+        if unfinished && self.access.may_create() {
+            return Ok(());
+        }
+        Err(header_error(error, &self.path, start, len))
+    }
+
+    /// A header that is read again must continue the one in hand: the same file, not older, and with the
+    /// epoch key that was newest, which nobody can put there who does not know it.
+    fn check_succession(&self, next: &Opened) -> core::result::Result<(), Error> {
+        let Some(held) = &self.opened else {
+            return Ok(());
+        };
+        let known = held.epochs.newest();
+        let still_known = next.epochs.get(known.epoch()).map(EpochKeys::commitment);
+        if next.header.file_id() != held.header.file_id() {
+            return Err(self.damaged("the file was exchanged for another while it was open"));
+        }
+        if next.header.stamp() < held.header.stamp() {
+            return Err(
+                self.damaged("the header was exchanged for an older one while the file was open")
+            );
+        }
+        if still_known != Some(known.commitment())
+            && !matches!(self.access.maker(), Maker::SignedBy(_))
+        {
+            return Err(self.damaged(
+                "the file's key was replaced while it was open, and nothing says by whom; open it again",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A signature must verify even where nobody asked for it (F-17); and somebody must have said whose
+    /// files are accepted.
+    fn check_maker(
+        &self,
+        header: &Header,
+        kind: Option<SlotKind>,
+    ) -> core::result::Result<(), Error> {
+        if let (Maker::Unspecified | Maker::Any, Some(signer)) =
+            (self.access.maker(), header.signer())
+        {
+            let expected = Expected {
+                key: signer.clone(),
+                file_id: None,
+            };
+            header
+                .check_signature(&expected)
+                .map_err(|error| signature_error(&error, &self.path))?;
+        }
+        match self.access.maker() {
+            // A passphrase or a raw key is a secret that the maker must have had, too.
+            Maker::Unspecified if kind == Some(SlotKind::Recipient) => {
+                Err(Error::MakerUnspecified {
+                    path: self.path.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read_copies(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let len = self.raw.len()?;
+        let copy = |offset: u64| -> Result<Vec<u8>> {
+            let present = len.saturating_sub(offset).min(COPY_LEN as u64);
+            let mut bytes = vec![0; usize::try_from(present).map_err(|_| Code::INTERNAL)?];
+            if !bytes.is_empty() {
+                self.raw.read(&mut bytes, offset)?;
+            }
+            Ok(bytes)
+        };
+        Ok((copy(0)?, copy(COPY_LEN as u64)?))
+    }
+
+    /// [`Sealed::load`] for a callback: the reason is kept for whoever asks.
+    fn reload(&mut self) -> Result<()> {
+        self.load().map_err(|error| {
+            let code = Code::from(&error);
+            access::set_last_error(error);
+            code
+        })
+    }
+
+    /// After a SHARED lock: another connection may have made the file.
+    pub(super) fn after_shared_lock(&mut self) -> Result<()> {
+        if self.opened.is_none() && self.raw.len()? > 0 {
+            self.reload()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// After the write lock (F-20), or when SQLite is about to write under another: fresh nonces, and the
+    /// header as it is now.
+    pub(super) fn begin_write(&mut self) -> Result<()> {
+        self.end_batch();
+        let Some(opened) = &self.opened else {
+            return self.after_shared_lock();
+        };
+        let mut starts = [[0; STAMP_LEN]; 2];
+        let [a, b] = &mut starts;
+        self.raw.read(a, 0)?;
+        self.raw.read(b, COPY_LEN as u64)?;
+        if !opened.is_current(a, b) {
+            self.reload()?;
+        }
+        if self.opened.as_ref().is_some_and(Opened::is_superseded) {
+            access::set_last_error(self.damaged(
+                "a newer header copy is for other keys: the owner may have been interrupted while removing yours",
+            ));
+            return Err(Code::READONLY);
+        }
+        Ok(())
+    }
+
+    /// While the write lock is held: writes a good header over a bad copy, and sets `populated` where a
+    /// commit died before it could (F-10, F-20).
+    pub(super) fn repair(&mut self) -> Result<()> {
+        let Some(opened) = &self.opened else {
+            return Ok(());
+        };
+        if !opened.is_healthy() {
+            let bytes = opened.header.encode(opened.epochs.newest());
+            for (state, offset) in opened.copies.iter().zip([0, COPY_LEN as u64]) {
+                if *state != CopyState::Good {
+                    self.raw.write(&bytes, offset)?;
+                    self.raw.sync()?;
+                }
+            }
+            self.reload()?;
+        }
+        if layout::logical_len(self.raw.len()?) > 0 {
+            self.set_populated()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Makes the `populated` flag durable in both copies. The write lock is held.
+    pub(super) fn set_populated(&mut self) -> Result<()> {
+        let Some(opened) = &self.opened else {
+            return Ok(());
+        };
+        if opened.header.populated() {
+            return Ok(());
+        }
+        let mut header = opened.header.clone();
+        let epochs = opened.epochs.clone();
+        header.set_populated();
+        header.next_revision().map_err(|_| Code::WRITE)?;
+        self.sync_folder()?;
+        self.write_header(&header, &epochs)
+    }
+
+    /// Writes copy A, syncs, writes copy B, syncs (F-18, F-19).
+    fn write_header(&mut self, header: &Header, epochs: &EpochSet) -> Result<()> {
+        let bytes = header.encode(epochs.newest());
+        for offset in [0, COPY_LEN as u64] {
+            self.raw.write(&bytes, offset)?;
+            self.raw.sync()?;
+        }
+        // Read back: what the next reader finds is what we hold.
+        let (a, b) = self.read_copies()?;
+        let opened = header::reopen(&a, &b, epochs).map_err(|_| Code::WRITE)?;
+        self.page_size = opened.header.page_size();
+        self.opened = Some(opened);
+        Ok(())
+    }
+
+    /// The folder, so that a deleted rollback journal stays deleted.
+    #[expect(clippy::unused_self, reason = "uses the path on Unix only")]
+    fn sync_folder(&self) -> Result<()> {
+        #[cfg(unix)]
+        if let Some(folder) = self.path.parent() {
+            std::fs::File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|_| Code(libsqlite3_sys::SQLITE_IOERR_DIR_FSYNC))?;
+        }
+        Ok(())
+    }
+
+    /// The header of a new file, before its first page. EXCLUSIVE is held.
+    pub(super) fn ensure_header(&mut self) -> Result<()> {
+        if self.opened.is_some() {
+            return Ok(());
+        }
+        let made = self.access.make_header();
+        let (header, epochs) = made.map_err(|error| {
+            access::set_last_error(error);
+            Code::CANTOPEN
+        })?;
+        self.write_header(&header, &epochs)?;
+        self.access.remember(&epochs);
+        Ok(())
+    }
+
+    // --- pages --------------------------------------------------------------------------------
+
+    /// Opens a stored page in place.
+    pub(super) fn open_page(&mut self, number: u32, place: Place, page: &mut [u8]) -> Result<()> {
+        let epoch = Trailer::decode(page).ok_or(Code::DATA)?.epoch;
+        if self.epochs()?.get(epoch).is_none() && epoch > self.header()?.epoch() {
+            self.reload()?;
+        }
+        let opened = self.opened.as_ref().ok_or(Code::INTERNAL)?;
+        let context = PageContext {
+            file_id: *opened.header.file_id(),
+            number,
+            place,
+        };
+        match opened.epochs.get(epoch) {
+            Some(keys) if epoch >= opened.header.min_epoch() => self
+                .opener
+                .open(keys, &context, page)
+                .map_err(|_| Code::DATA),
+            _ => {
+                page.fill(0);
+                Err(Code::DATA)
+            }
+        }
+    }
+
+    /// Seals a copy of a page and hands it to `write`.
+    pub(super) fn seal_page(
+        &mut self,
+        number: u32,
+        place: Place,
+        page: &[u8],
+        write: impl FnOnce(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let context = PageContext {
+            file_id: *self.header()?.file_id(),
+            number,
+            place,
+        };
+        self.scratch.clear();
+        self.scratch.extend_from_slice(page);
+        self.ensure_batch()?;
+        let Some(batch) = &mut self.batch else {
+            return Err(Code::INTERNAL);
+        };
+        match batch.sealer.seal(&context, &mut self.scratch) {
+            Ok(()) => write(&self.scratch),
+            Err(SealError::ReservedBytesInUse) => {
+                access::set_last_error(Error::Create(
+                    "the pages do not leave 48 bytes free at their end: copy with VACUUM INTO or `zqlite encrypt`"
+                        .to_owned(),
+                ));
+                Err(Code::WRITE)
+            }
+            Err(_) => Err(Code::WRITE),
+        }
+    }
+
+    fn ensure_batch(&mut self) -> Result<()> {
+        let process = std::process::id();
+        if let Some(batch) = &self.batch
+            && batch.process == process
+            && !batch.sealer.is_exhausted()
+        {
+            return Ok(());
+        }
+        let mut fresh = [0; 24];
+        getrandom::fill(&mut fresh).map_err(|_| Code::WRITE)?;
+        let sealer = PageSealer::new(self.newest_keys()?, &fresh);
+        self.batch = Some(Batch { process, sealer });
+        Ok(())
+    }
+
+    /// The next seal draws fresh nonces.
+    pub(super) fn end_batch(&mut self) {
+        self.batch = None;
+    }
+
+    // --- errors -------------------------------------------------------------------------------
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::Damaged {
+            path: self.path.clone(),
+            what: what.to_owned(),
+        }
+    }
+
+    fn io(&self, code: Code) -> Error {
+        let source = std::io::Error::other(format!("SQLite's file layer returned {}", code.0));
+        Error::Io {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// A file that was never a database (F-11): empty, all zero, or the beginning of our own header.
+fn is_unfinished_creation(start: &[u8]) -> bool {
+    let magic = start.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic);
+    magic || start.iter().all(|&byte| byte == 0)
+}
+
+/// What a header that does not open says about the file.
+pub(crate) fn header_error(error: &HeaderOpenError, path: &Path, start: &[u8], len: u64) -> Error {
+    let path = path.to_owned();
+    match error {
+        HeaderOpenError::NotSealed if len == 0 => Error::Empty { path },
+        HeaderOpenError::NotSealed => Error::NotSealed {
+            path,
+            plain_sqlite: start.starts_with(b"SQLite format 3\0"),
+        },
+        HeaderOpenError::NoKey => Error::NoKey { path },
+        HeaderOpenError::VersionUnsupported { found } => Error::VersionUnsupported {
+            path,
+            found: *found,
+        },
+        HeaderOpenError::SuiteUnsupported { found } => Error::SuiteUnsupported {
+            path,
+            found: *found,
+        },
+        HeaderOpenError::Signature(error) => signature_error(error, &path),
+        other => Error::Damaged {
+            path,
+            what: other.to_string(),
+        },
+    }
+}
+
+fn signature_error(error: &SignatureError, path: &Path) -> Error {
+    let path = path.to_owned();
+    match error {
+        SignatureError::Missing => Error::SignatureMissing { path },
+        other => Error::SignatureUnexpected {
+            path,
+            what: other.to_string(),
+        },
+    }
+}
+
+/// Whether a read found all it asked for.
+pub(super) fn full(read: Read) -> Result<()> {
+    match read {
+        Read::Full => Ok(()),
+        Read::Short => Err(Code::SHORT_READ),
+    }
+}

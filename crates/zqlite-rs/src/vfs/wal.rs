@@ -1,0 +1,382 @@
+//! The write-ahead log (FORMAT.md section 10).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use zqlite_pq::mask::WalMask;
+use zqlite_pq::page::Place;
+
+use super::code::{Code, Result};
+use super::ffi::{RawFile, Read};
+use super::sealed::{Generation, Sealed, full};
+
+const HEADER_LEN: u64 = 32;
+const FRAME_HEADER_LEN: usize = 24;
+/// Masked bytes of the WAL header: salts and checksum.
+const HEADER_MASKED: usize = 16;
+/// Masked bytes of a frame header: salts and checksum.
+const FRAME_MASKED: usize = 8;
+const MASKED_LEN: usize = 16;
+
+/// The write-ahead log of a connection.
+pub(crate) struct Wal {
+    sealed: Rc<RefCell<Sealed>>,
+    pub(super) raw: RawFile,
+    /// Offset and first 8 bytes of the frame header that was written last.
+    written: Option<(u64, [u8; 8])>,
+    /// The header was read and nothing written since: without shared memory, this is how recovery looks.
+    read_from_the_start: bool,
+    frame: Vec<u8>,
+}
+
+/// What part of the log a request is about.
+enum Part {
+    Header,
+    HeaderChecksum,
+    FrameHeader,
+    FrameChecksum,
+    Page,
+    Frame,
+}
+
+impl Wal {
+    pub(super) fn new(raw: RawFile, sealed: Rc<RefCell<Sealed>>) -> Self {
+        sealed.borrow_mut().wal.generation = None;
+        Self {
+            sealed,
+            raw,
+            written: None,
+            read_from_the_start: false,
+            frame: Vec::new(),
+        }
+    }
+
+    pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let sealed = self.sealed.clone();
+        let sealed = &mut *sealed.borrow_mut();
+        let page_len = sealed.page_size().len();
+        match part(offset, buf.len(), page_len).ok_or(Code::READ)? {
+            Part::Header => {
+                self.read_from_the_start = true;
+                let header = self.read_header(sealed)?;
+                buf.copy_from_slice(&header);
+                Ok(())
+            }
+            Part::HeaderChecksum => {
+                let header = self.read_header(sealed)?;
+                copy_tail(buf, &header)
+            }
+            Part::FrameHeader => {
+                let header = self.read_frame_header(sealed, offset)?;
+                buf.copy_from_slice(&header);
+                Ok(())
+            }
+            Part::FrameChecksum => {
+                let header = self.read_frame_header(sealed, offset - HEADER_MASKED as u64)?;
+                copy_tail(buf, &header)
+            }
+            Part::Page => {
+                let offset = offset - FRAME_HEADER_LEN as u64;
+                let opened = self.read_frame(sealed, offset);
+                if let Err(code) = opened {
+                    buf.fill(0);
+                    return Err(code);
+                }
+                let page = self.frame.get(FRAME_HEADER_LEN..).ok_or(Code::READ)?;
+                buf.copy_from_slice(page);
+                Ok(())
+            }
+            Part::Frame => match self.read_frame(sealed, offset) {
+                Ok(()) => {
+                    buf.copy_from_slice(&self.frame);
+                    Ok(())
+                }
+                Err(code) => {
+                    // A header of zeros is no valid frame: recovery ends here.
+                    buf.fill(0);
+                    if code == Code::DATA && self.is_recovery(sealed) {
+                        Ok(())
+                    } else {
+                        Err(code)
+                    }
+                }
+            },
+        }
+    }
+
+    pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
+        let sealed = self.sealed.clone();
+        let sealed = &mut *sealed.borrow_mut();
+        let page_len = sealed.page_size().len();
+        self.read_from_the_start = false;
+        match part(offset, buf.len(), page_len).ok_or(Code::WRITE)? {
+            Part::Header => self.write_header(sealed, buf),
+            Part::FrameHeader => {
+                self.ensure_current(sealed)?;
+                let mut header = [0; FRAME_HEADER_LEN];
+                header.copy_from_slice(buf);
+                let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
+                let mask = sealed.keys(generation.mask_epoch)?.wal_mask();
+                apply(&mut header, FRAME_MASKED, |at, block| {
+                    mask.mask(offset + at, block)
+                });
+                self.raw.write(&header, offset)?;
+                self.written = Some((offset, first_8(&header)));
+                Ok(())
+            }
+            Part::Page => {
+                self.ensure_current(sealed)?;
+                let frame_offset = offset - FRAME_HEADER_LEN as u64;
+                let start = match self.written {
+                    Some((at, start)) if at == frame_offset => start,
+                    // SQLite overwrites a page of its own transaction without the header.
+                    _ => {
+                        let mut start = [0; 8];
+                        full(self.raw.read(&mut start, frame_offset)?)?;
+                        start
+                    }
+                };
+                let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
+                let (number, place) = locate(start, frame_offset, generation);
+                let raw = self.raw;
+                sealed.seal_page(number, place, buf, |stored| raw.write(stored, offset))
+            }
+            Part::HeaderChecksum | Part::FrameChecksum | Part::Frame => Err(Code::WRITE),
+        }
+    }
+
+    pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
+        self.written = None;
+        self.raw.truncate(len)
+    }
+
+    /// Whether a frame that does not open ends the log instead of failing (F-28).
+    const fn is_recovery(&self, sealed: &Sealed) -> bool {
+        let wal = &sealed.wal;
+        wal.recovering
+            || wal.shared_memory_read_only
+            || (!wal.shared_memory && self.read_from_the_start)
+    }
+
+    /// Reads the WAL header unmasked, and learns the generation from it (F-27).
+    fn read_header(&self, sealed: &mut Sealed) -> Result<[u8; 32]> {
+        let mut stored = [0; 32];
+        full(self.raw.read(&mut stored, 0)?)?;
+        sealed.wal.generation = None;
+        let mut found = None;
+        for keys in sealed.all_keys()? {
+            let mut header = stored;
+            apply(&mut header, HEADER_MASKED, |at, block| {
+                keys.wal_mask().unmask(at, block)
+            });
+            if has_right_checksum(&header) {
+                found = Some((keys.epoch(), header));
+                break;
+            }
+        }
+        let Some((mask_epoch, header)) = found else {
+            return Ok(stored);
+        };
+        sealed.wal.generation = Some(Generation {
+            mask_epoch,
+            salts: salts(&header),
+        });
+        Ok(header)
+    }
+
+    fn write_header(&mut self, sealed: &mut Sealed, buf: &[u8]) -> Result<()> {
+        let mut header = [0; 32];
+        header.copy_from_slice(buf);
+        let generation = Generation {
+            mask_epoch: sealed.newest_keys()?.epoch(),
+            salts: salts(&header),
+        };
+        let mask: &WalMask = sealed.newest_keys()?.wal_mask();
+        apply(&mut header, HEADER_MASKED, |at, block| mask.mask(at, block));
+        self.raw.write(&header, 0)?;
+        self.written = None;
+        sealed.wal.generation = Some(generation);
+        sealed.wal.generation_is_current = true;
+        Ok(())
+    }
+
+    /// Before a frame is written: the salts must be those that stand in the file now.
+    fn ensure_current(&self, sealed: &mut Sealed) -> Result<()> {
+        if !sealed.wal.generation_is_current {
+            self.read_header(sealed)?;
+            if sealed.wal.generation.is_none() {
+                return Err(Code::WRITE);
+            }
+            sealed.wal.generation_is_current = true;
+        }
+        Ok(())
+    }
+
+    /// A frame header, unmasked; as it stands if no generation is known.
+    fn read_frame_header(
+        &self,
+        sealed: &mut Sealed,
+        offset: u64,
+    ) -> Result<[u8; FRAME_HEADER_LEN]> {
+        let mut header = [0; FRAME_HEADER_LEN];
+        full(self.raw.read(&mut header, offset)?)?;
+        self.ensure_generation(sealed)?;
+        unmask_frame(sealed, &mut header, offset)?;
+        Ok(header)
+    }
+
+    fn ensure_generation(&self, sealed: &mut Sealed) -> Result<()> {
+        if sealed.wal.generation.is_none() {
+            self.read_header(sealed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a frame into `self.frame`, header unmasked and page opened.
+    ///
+    /// Another connection may have begun a generation since the salts were read: then they are read
+    /// again, once.
+    fn read_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
+        self.ensure_generation(sealed)?;
+        let tried = sealed.wal.generation;
+        match self.open_frame(sealed, offset) {
+            Err(Code::DATA) => {
+                self.read_header(sealed)?;
+                if sealed.wal.generation == tried {
+                    return Err(Code::DATA);
+                }
+                self.open_frame(sealed, offset)
+            }
+            other => other,
+        }
+    }
+
+    fn open_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
+        self.frame
+            .resize(FRAME_HEADER_LEN + sealed.page_size().len(), 0);
+        match self.raw.read(&mut self.frame, offset)? {
+            Read::Full => {}
+            Read::Short => return Err(Code::DATA),
+        }
+        let generation = sealed.wal.generation.ok_or(Code::DATA)?;
+        unmask_frame(sealed, &mut self.frame, offset)?;
+        let (number, place) = locate(first_8(&self.frame), offset, generation);
+        let page = self.frame.get_mut(FRAME_HEADER_LEN..).ok_or(Code::READ)?;
+        sealed.open_page(number, place, page)
+    }
+
+    // --- verification -------------------------------------------------------------------------
+
+    /// How many frames of the current generation open, and the indices (from 0) of those that do not but
+    /// stand before one that does.
+    #[cfg(feature = "rusqlite")]
+    pub(crate) fn verify(&mut self, sealed: &mut Sealed) -> Result<(u64, Vec<u64>)> {
+        let len = self.raw.len()?;
+        if len < HEADER_LEN {
+            return Ok((0, Vec::new()));
+        }
+        self.read_header(sealed)?;
+        let frame_len = (FRAME_HEADER_LEN + sealed.page_size().len()) as u64;
+        let (mut good, mut bad, mut damaged) = (0, Vec::new(), Vec::new());
+        for index in 0..(len - HEADER_LEN) / frame_len {
+            match self.open_frame(sealed, HEADER_LEN + index * frame_len) {
+                Ok(()) => {
+                    good += 1;
+                    damaged.append(&mut bad);
+                }
+                Err(Code::DATA) => bad.push(index),
+                Err(code) => return Err(code),
+            }
+        }
+        Ok((good, damaged))
+    }
+}
+
+/// Which part a request names; `None` for a shape that SQLite does not have.
+fn part(offset: u64, len: usize, page_len: usize) -> Option<Part> {
+    let frame_len = (FRAME_HEADER_LEN + page_len) as u64;
+    match (offset.checked_sub(HEADER_LEN), len) {
+        (None, 32) if offset == 0 => Some(Part::Header),
+        (None, 8) if offset == 24 => Some(Part::HeaderChecksum),
+        (None, _) => None,
+        (Some(rest), len) => match rest % frame_len {
+            0 if len == FRAME_HEADER_LEN => Some(Part::FrameHeader),
+            0 if len == FRAME_HEADER_LEN + page_len => Some(Part::Frame),
+            16 if len == 8 => Some(Part::FrameChecksum),
+            24 if len == page_len => Some(Part::Page),
+            _ => None,
+        },
+    }
+}
+
+/// Page number and place of a frame, from the first 8 bytes of its header.
+fn locate(start: [u8; 8], frame_offset: u64, generation: Generation) -> (u32, Place) {
+    let [a, b, c, d, e, f, g, h] = start;
+    let commit_size = u32::from_be_bytes([e, f, g, h]);
+    let place = Place::Wal {
+        frame_offset,
+        commit_size,
+        salts: generation.salts,
+    };
+    (u32::from_be_bytes([a, b, c, d]), place)
+}
+
+fn unmask_frame(sealed: &Sealed, frame: &mut [u8], offset: u64) -> Result<()> {
+    if let Some(generation) = sealed.wal.generation {
+        let mask = sealed.keys(generation.mask_epoch)?.wal_mask();
+        apply(frame, FRAME_MASKED, |at, block| {
+            mask.unmask(offset + at, block)
+        });
+    }
+    Ok(())
+}
+
+/// Replaces the 16 bytes at `at` by what `f` makes of their offset and value.
+fn apply(bytes: &mut [u8], at: usize, f: impl FnOnce(u64, [u8; MASKED_LEN]) -> [u8; MASKED_LEN]) {
+    if let Some(block) = bytes
+        .get_mut(at..)
+        .and_then(<[u8]>::first_chunk_mut::<MASKED_LEN>)
+    {
+        *block = f(at as u64, *block);
+    }
+}
+
+fn first_8(bytes: &[u8]) -> [u8; 8] {
+    bytes.first_chunk().copied().unwrap_or_default()
+}
+
+fn salts(header: &[u8; 32]) -> [u8; 8] {
+    let (_, tail) = header.split_at(HEADER_MASKED);
+    first_8(tail)
+}
+
+fn copy_tail(buf: &mut [u8], bytes: &[u8]) -> Result<()> {
+    let from = bytes.len().checked_sub(buf.len()).ok_or(Code::READ)?;
+    buf.copy_from_slice(bytes.get(from..).ok_or(Code::READ)?);
+    Ok(())
+}
+
+/// SQLite's WAL checksum over the first 24 bytes of the header, in the byte order that its magic names.
+fn has_right_checksum(header: &[u8; 32]) -> bool {
+    let words = |big_endian: bool| {
+        header.as_chunks::<4>().0.iter().map(move |w| {
+            if big_endian {
+                u32::from_be_bytes(*w)
+            } else {
+                u32::from_le_bytes(*w)
+            }
+        })
+    };
+    let stored: Vec<u32> = words(true).collect();
+    let [magic, _, _, _, _, _, sum_0, sum_1] = stored.as_slice() else {
+        return false;
+    };
+    let (mut s0, mut s1) = (0u32, 0u32);
+    let values: Vec<u32> = words(magic & 1 == 1).take(6).collect();
+    for pair in values.as_chunks::<2>().0 {
+        let [x, y] = *pair;
+        s0 = s0.wrapping_add(x).wrapping_add(s1);
+        s1 = s1.wrapping_add(y).wrapping_add(s0);
+    }
+    (s0, s1) == (*sum_0, *sum_1)
+}
