@@ -1,6 +1,6 @@
 //! AES-256-GCM (NIST SP 800-38D), 12-byte nonce, 16-byte tag, in place.
 //!
-//! The backend is `aws-lc-rs`, or `aes-gcm` (RustCrypto) with feature `portable`; both are
+//! The backend is `aws-lc-rs`, or `aes-gcm` with feature `portable`; both are
 //! tested against each other.
 
 use crate::OpenError;

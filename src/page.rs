@@ -51,7 +51,7 @@ impl PageSize {
 
     /// In bytes, as a length.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn to_usize(self) -> usize {
         self.0 as usize
     }
 }

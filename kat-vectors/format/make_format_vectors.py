@@ -67,7 +67,8 @@ class KeyHolder:
 
 # ---------------------------------------------------------------- a sealed file under construction
 class Sealed:
-    def __init__(self, name, page_size, holders, epoch=1, generation=1, revision=2, min_epoch=1, signer=None):
+    def __init__(self, name, page_size, holders, epoch=1, generation=1, revision=2, min_epoch=1, signer=None, draw=''):
+        self.draw = draw  # another randomness for the slots of another header of the same file
         self.name, self.page_size, self.epoch, self.generation, self.revision, self.min_epoch = name, page_size, epoch, generation, revision, min_epoch
         self.file_id, self.signer, self.holders = R(f'{name}|file-id', 16), signer, holders
         self.keys = {e: EpochKeys(self.file_id, R(f'{name}|epoch-key|{e}', 32)) for e in range(1, epoch + 1)}
@@ -76,16 +77,16 @@ class Sealed:
 
     def slot(self, i, h):
         newest, kind = self.keys[self.epoch], be(h.kind, 2)
-        salt = R(f'{self.name}|argon-salt|{i}', 16) if h.kind == 2 else bytes(16)
+        salt = R(f'{self.name}|argon-salt|{self.draw}{i}', 16) if h.kind == 2 else bytes(16)
         seed = h.seed_for(self.file_id, salt)
         pk = xwing_public(seed)
         check_against_openssl(seed, pk)
-        eseed = R(f'{self.name}|eseed|{i}', 64)
+        eseed = R(f'{self.name}|eseed|{self.draw}{i}', 64)
         w = hpke_wrap(pk, eseed, (L + 'slot/wrap').encode(), slot_aad(self.file_id, self.epoch, h.kind), newest.key)
         hint = hint_of(self.file_id, w['enc'], pk)
         label = h.label.encode()
         assert len(label) <= 63
-        nonce = R(f'{self.name}|details-nonce|{i}', 24)
+        nonce = R(f'{self.name}|details-nonce|{self.draw}{i}', 24)
         aad = details_aad(self.file_id, self.epoch, h.kind, hint)
         details = pk + (bytes([len(label)]) + label).ljust(64, b'\0')
         ct, tag = xaes_seal(newest.table, nonce, details, aad)
@@ -99,7 +100,7 @@ class Sealed:
         self.slot_notes.append(note)
         return out
 
-    def header(self):
+    def copy(self):
         slots = b''.join(self.slot(i, h) for i, h in enumerate(self.holders))
         newest = self.keys[self.epoch]
         body = self.file_id + be(self.page_size, 4) + be(self.generation, 8) + be(self.epoch, 4) + newest.commitment
@@ -125,20 +126,20 @@ class Sealed:
         self.mac = header_mac(newest.header_mac, copy)
         copy += self.mac
         assert len(copy) == COPY
-        return copy + copy
+        return copy
 
     def page(self, plain, number, epoch, kind=1, dbsize=0, offset=0, ident=bytes(16)):
         aad = page_aad(self.file_id, epoch, kind, number, dbsize, offset, ident)
         return seal_page(plain, epoch, self.keys[epoch], self.nonces(), aad)
 
-    def database(self, plain, epoch_of):
+    def database(self, plain, epoch_of, header=None):
         n = self.page_size
         self.nonces.begin()
-        return self.header() + b''.join(self.page(plain[o:o + n], o // n + 1, epoch_of(o // n + 1)) for o in range(0, len(plain), n))
+        return (header or self.copy() * 2) + b''.join(self.page(plain[o:o + n], o // n + 1, epoch_of(o // n + 1)) for o in range(0, len(plain), n))
 
     def note(self, plain, **more):
         def keys(k): return dict(epoch_key=H(k.key), page_key=H(k.page), header_mac_key=H(k.header_mac), wal_mask_key=H(k.wal_mask),
-                                 journal_mask_key=H(k.journal_mask), journal_mac_key=H(k.journal_mac), table_key=H(k.table), commitment=H(k.commitment))
+                                 journal_mac_key=H(k.journal_mac), table_key=H(k.table), commitment=H(k.commitment))
         creds = {}
         for h in self.holders:
             if h.kind == 1: creds |= dict(identity=bech32_encode('AGE-SECRET-KEY-PQ-', h.secret), identity_seed=H(h.secret), recipient=bech32_encode('age1pq', xwing_public(h.secret)))
@@ -210,7 +211,7 @@ def expected(plain):
         db.close()
         return rows, read_file(p)
 
-# ---------------------------------------------------------------- the four files
+# ---------------------------------------------------------------- the five files
 def make_signed(tmp):
     holders = [KeyHolder(1, 'alice', R('identity|alice', 32)), KeyHolder(2, 'pass', b'correct horse battery staple', (19456, 2, 1)), KeyHolder(3, 'raw', R('raw-key|signed', 32))]
     s = Sealed('signed.zqlite', 4096, holders, signer=mldsa_key('owner'))
@@ -234,6 +235,24 @@ def make_epochs(tmp):
     epoch_of = lambda n: (3, 1, 2)[(n - 1) % 3]
     data = s.database(plain, epoch_of)
     return {s.name: data}, s.note(plain, sha256=H(sha256(plain)), expected=rows, epoch_of_page={str(n): epoch_of(n) for n in range(1, len(plain) // 8192 + 1)}), s, plain
+
+def make_halfway(tmp):
+    """An update of the owner that died between the copies: copy A has lost a slot, copy B still has it. The epoch key is the same (F-9)."""
+    alice, raw = KeyHolder(1, 'alice', R('identity|halfway', 32)), KeyHolder(3, 'raw', R('raw-key|halfway', 32))
+    s = Sealed('halfway.zqlite', 4096, [alice, raw], signer=mldsa_key('owner'))
+    newer = Sealed('halfway.zqlite', 4096, [raw], generation=2, revision=3, signer=s.signer, draw='newer|')
+    db = new_database(tmp + '/halfway', 4096)
+    fill(db, 10, 20, 0)
+    db.close()
+    plain = b''.join(pages_of(read_file(tmp + '/halfway'), 4096))
+    rows, after = expected({'': plain})
+    assert after == plain
+    data = s.database(plain, lambda n: 1, newer.copy() + s.copy())
+    note = newer.note(plain, sha256=H(sha256(plain)), expected=rows)
+    older = s.note(plain)
+    note['credentials'] = older['credentials']
+    note['copy_b'] = {f: older[f] for f in ('generation', 'revision', 'slots', 'header_mac', 'signature')}
+    return {s.name: data}, note, s, plain
 
 def make_wal(tmp):
     n = 4096
@@ -283,10 +302,14 @@ def make_wal(tmp):
             commits += 1
             s.nonces.begin()
             last = size
+            if commits == 1:
+                rows, after = expected({'': plain_base, '-wal': out})
+                assert after == b''.join(overlay[i] for i in range(1, last + 1))
+                first_commit = dict(wal_size=len(sealed), sha256_recovered=H(sha256(after)), expected=rows)
     assert commits == 2 and size
     rows, after = expected({'': plain_base, '-wal': out})
     assert after == b''.join(overlay[i] for i in range(1, last + 1))
-    w = dict(header=H(head), masked_header=H(sealed[:32]), mask_epoch=1, commits=commits, frames=frames, plain_sha256=H(sha256(out)))
+    w = dict(header=H(head), masked_header=H(sealed[:32]), mask_epoch=1, commits=commits, first_commit=first_commit, frames=frames, plain_sha256=H(sha256(out)))
     return {s.name: data, s.name + '-wal': sealed}, s.note(plain_base, sha256=H(sha256(plain_base)), sha256_recovered=H(sha256(after)),
                                                            expected=rows, wal=w), s, plain_base
 
@@ -332,10 +355,9 @@ def make_journal(tmp):
             assert page == before[number - 1]
             check = be(journal_checksum(seed, page), 4)
             stored = s.page(page, number, 1, 3, 0, o, jid)
-            masked = xor(check, journal_pad(k.journal_mask, stored[-48:-24]))
             if synced: plain += be(number, 4) + page + check
-            sealed += be(number, 4) + stored + masked
-            seg['records'].append(dict(offset=o, page=number, nonce=H(stored[-48:-24]), tag=H(stored[-16:]), checksum=H(check), masked_checksum=H(masked)))
+            sealed += be(number, 4) + stored + bytes(4)
+            seg['records'].append(dict(offset=o, page=number, nonce=H(stored[-48:-24]), tag=H(stored[-16:]), checksum=H(check)))
             o += n + 8
         segments.append(seg)
         if not synced: break
@@ -353,9 +375,19 @@ def units():
     key = R('unit|epoch-key', 32)
     k = EpochKeys(fid, key)
     u['derivation'] = dict(file_id=H(fid), epoch_key=H(key), page_key=H(k.page), header_mac_key=H(k.header_mac), wal_mask_key=H(k.wal_mask),
-                           journal_mask_key=H(k.journal_mask), journal_mac_key=H(k.journal_mac), table_key=H(k.table), commitment=H(k.commitment))
-    u['physical_offset'] = [dict(logical=x, physical=physical(x)) for x in (0, 4096, HOLE - DATA - 65536, HOLE - DATA - 4096, HOLE - DATA, HOLE, HOLE + 65536, 1 << 33)]
-    u['logical_size'] = [dict(physical=x, logical=logical_size(x)) for x in (0, 65536, DATA, DATA + 4096, HOLE, HOLE + 1, HOLE + HOLE_LEN, HOLE + HOLE_LEN + 4096, 1 << 33)]
+                           journal_mac_key=H(k.journal_mac), table_key=H(k.table), commitment=H(k.commitment))
+    before = HOLE - DATA  # logical bytes before the hole
+    logical = [0, 1, 4096, 65536, before - 1, before, before + 1, HOLE - 1, HOLE, HOLE + 1, HOLE + 65536, 1 << 33, 4294967294 * 65536 - 1]
+    physical_sizes = [0, 1, 65536, DATA - 1, DATA, DATA + 1, DATA + 4096, HOLE - 1, HOLE, HOLE + 1, HOLE + 4096, HOLE + HOLE_LEN - 1, HOLE + HOLE_LEN, HOLE + HOLE_LEN + 1, 1 << 33]
+    for n in (4096, 8192, 16384, 32768, 65536):
+        logical += [before - n, before + n, HOLE - n, HOLE + n]
+        physical_sizes += [HOLE - n, HOLE + HOLE_LEN + n]
+    u['physical_offset'] = [dict(logical=x, physical=physical(x)) for x in sorted(set(logical))]
+    u['logical_size'] = [dict(physical=x, logical=logical_size(x)) for x in sorted(set(physical_sizes))]
+    # page numbers around the hole; SQLite's lock-byte page is a gap page like any other (F-2)
+    u['page_offset'] = [dict(page_size=n, page=i, physical=physical((i - 1) * n), lock_byte_page=i == HOLE // n + 1)
+                        for n in (4096, 8192, 16384, 32768, 65536) for i in (1, before // n, before // n + 1, HOLE // n, HOLE // n + 1, HOLE // n + 2)]
+    assert all(x['physical'] + x['page_size'] <= HOLE or x['physical'] >= HOLE + HOLE_LEN for x in u['page_offset'])
     u['xaes'] = [dict(key='01' * 32, nonce=H(b'ABCDEFGHIJKLMNOPQRSTUVWX'), aad='', plaintext=H(b'XAES-256-GCM'), source='C2SP'),
                  dict(key='03' * 32, nonce=H(b'ABCDEFGHIJKLMNOPQRSTUVWX'), aad=H(b'c2sp.org/XAES-256-GCM'), plaintext=H(b'XAES-256-GCM'), source='C2SP')]
     for i, n in enumerate((0, 1, 32, 100)):
@@ -379,12 +411,10 @@ def units():
         assert wal_unmask(wk, o, m) == b
         u['wal_mask'].append(dict(key=H(wk), offset=o, delta=H(wal_delta(wk, o)), block=H(b), masked=H(m)))
     u['journal_checksum'] = []
-    jk = R('unit|journal-key', 32)
-    for i in range(3):
-        n, seed, page = R(f'unit|journal-nonce|{i}', 24), R(f'unit|journal-seed|{i}', 4), R(f'unit|journal-page|{i}', 4048) + bytes(48)
-        c = be(journal_checksum(u32(seed), page), 4)
-        u['journal_checksum'].append(dict(key=H(jk), nonce=H(n), seed=H(seed), page=H(page) if i == 0 else None, checksum=H(c), pad=H(journal_pad(jk, n)), masked=H(xor(c, journal_pad(jk, n)))))
-        if i: del u['journal_checksum'][-1]['page']
+    for i, n in enumerate((4096, 8192, 65536)):
+        seed = b'\xff\xff\xff\xf0' if i == 0 else R(f'unit|journal-seed|{i}', 4)
+        page = R(f'unit|journal-page|{i}', n - 48) + bytes(48)
+        u['journal_checksum'].append(dict(seed=H(seed), page_size=n, page_shake256_of=f'{SEED}|unit|journal-page|{i}', page_sha256=H(sha256(page)), checksum=H(be(journal_checksum(u32(seed), page), 4))))
     u['page_aad'] = []
     for name, args in (('database', (1, 1, 7)), ('wal commit', (2, 2, 3, 9, 32, R('unit|salts', 8) + bytes(8))), ('wal', (2, 2, 4, 0, 4152, R('unit|salts', 8) + bytes(8))), ('journal', (1, 3, 5, 0, 512, R('unit|journal-id', 16)))):
         epoch, kind, number, *rest = args
@@ -407,13 +437,21 @@ def units():
     u['seed'] = [dict(kind=2, file_id=H(fid), passphrase='pässwörd', salt=H(salt), memory_kib=19456, passes=2, lanes=1, seed=H(seed_of_passphrase(fid, 'pässwörd'.encode(), salt, 19456, 2, 1))),
                  dict(kind=2, file_id=H(fid), passphrase='', salt=H(salt), memory_kib=20000, passes=3, lanes=4, seed=H(seed_of_passphrase(fid, b'', salt, 20000, 3, 4))),
                  dict(kind=3, file_id=H(fid), raw_key=H(raw), seed=H(seed_of_raw_key(fid, raw)))]
-    trailer_name = b'/db-mj0123456789AB'
-    # SQLite's trailer: the lock-byte page number of 4,096-byte pages, name, length, sum of the name's bytes, magic
-    trailer = be(HOLE // 4096 + 1, 4) + trailer_name + be(len(trailer_name), 4) + be(sum(trailer_name), 4) + JOURNAL_MAGIC
     jid = R('unit|journal-id', 16)
-    u['super_journal'] = dict(journal_mac_key=H(k.journal_mac), journal_id=H(jid), offset=8704, trailer=H(trailer), mac=H(super_journal_mac(k.journal_mac, jid, 8704, trailer)))
-    head = JOURNAL_MAGIC + be(3, 4) + be(0x01020304, 4) + be(9, 4) + be(512, 4) + be(4096, 4) + jid + be(1, 4)
-    u['journal_header'] = dict(journal_mac_key=H(k.journal_mac), offset=16896, bytes_0_48=H(head), mac=H(journal_header_mac(k.journal_mac, 16896, head)))
+    u['super_journal'] = []
+    for n, offset, name in ((4096, 8704, b'/db-mj0123456789AB'), (65536, 131584, 'ü-mj9'.encode()), (8192, 1 << 33, b'/' + b'n' * 500)):
+        # SQLite's trailer: the page number of the lock-byte page, name, length, sum of the name's bytes, magic. SQLite adds the bytes as
+        # its compiler's `char`; the sum here is that of unsigned ones, and the MAC takes the field as it stands.
+        trailer = be(HOLE // n + 1, 4) + name + be(len(name), 4) + be(sum(name), 4) + JOURNAL_MAGIC
+        mac = super_journal_mac(k.journal_mac, jid, offset, trailer)
+        u['super_journal'].append(dict(epoch_key=H(key), file_id=H(fid), journal_mac_key=H(k.journal_mac), journal_id=H(jid), page_size=n, offset=offset, name=H(name), trailer=H(trailer), mac=H(mac)))
+        j = bytes(4096) + trailer
+        got = super_journal_trailer(j + super_journal_mac(k.journal_mac, jid, 4096, trailer), jid, k.journal_mac)
+        assert got == (4096, trailer) and super_journal_trailer(j, jid, k.journal_mac) is None and super_journal_trailer(j + mac, jid, k.journal_mac) is None
+    u['journal_header'] = []
+    for start in (JOURNAL_MAGIC + be(3, 4), bytes(12), JOURNAL_MAGIC + b'\xff' * 4):  # synced, not synced yet, never synced
+        head = start + be(0x01020304, 4) + be(9, 4) + be(512, 4) + be(4096, 4) + jid + be(1, 4)
+        u['journal_header'].append(dict(epoch_key=H(key), file_id=H(fid), journal_mac_key=H(k.journal_mac), offset=16896, bytes_0_48=H(head), mac=H(journal_header_mac(k.journal_mac, 16896, head))))
     dseed, dpk, _ = mldsa_key('unit')
     u['key_text'] = [dict(kind=kind, data=H(d), text=bech32_encode(hrp, d)) for kind, hrp, d in (('identity', 'AGE-SECRET-KEY-PQ-', seed), ('recipient', 'age1pq', pk), ('signing key', 'ZQLITE-SIGNING-KEY-', dseed), ('verifying key', 'zqlite-verify', dpk))]
     for x, hrp, n in zip(u['key_text'], ('AGE-SECRET-KEY-PQ-', 'age1pq', 'ZQLITE-SIGNING-KEY-', 'zqlite-verify'), (32, 1216, 32, 1952)):
@@ -421,7 +459,7 @@ def units():
     return u
 
 # ---------------------------------------------------------------- output, and reading it back with the reader
-def read_back(folder, note, plain):
+def read_back(folder, note, holders, plain):
     """Opens the file with every credential it has, through the reader's command line, and lets SQLite recover the result."""
     reader = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'read_format.py')
     c = note['credentials']
@@ -431,7 +469,7 @@ def read_back(folder, note, plain):
         path = os.path.join(folder, field)
         with open(path, 'w', encoding='utf-8') as f: f.write(text.format(c[field]))
         options.append([option, path])
-    assert len(options) == len(note['slots'])
+    assert len(options) == len(holders)
     for o in options:
         out = os.path.join(folder, 'plain')
         cmd = [sys.executable, reader, os.path.join(folder, note['file']), *o, '--file-id', note['file_id'], '-o', out]
@@ -439,6 +477,8 @@ def read_back(folder, note, plain):
         p = subprocess.run(cmd, capture_output=True, text=True)
         assert p.returncode == 0, p.stderr
         r = json.loads(p.stdout)
+        for field in ('page_size', 'pages', 'file_id', 'revision', 'generation', 'epoch', 'minimum_epoch', 'populated'): assert r[field] == note[field], field
+        assert [x['label'] for x in r['slots']] == [x['label'] for x in note['slots']]
         assert r['sha256'] == note['sha256'] == H(sha256(read_file(out))) and read_file(out) == plain
         for suffix in ('wal', 'journal'):
             assert (suffix in note) == os.path.exists(f'{out}-{suffix}')
@@ -453,7 +493,7 @@ def main():
     outdir = sys.argv[1]
     os.makedirs(outdir, exist_ok=True)
     result = dict(seed=SEED, format_version=1, files=[], unit=units())
-    for make in (make_signed, make_epochs, make_wal, make_journal):
+    for make in (make_signed, make_epochs, make_halfway, make_wal, make_journal):
         with tempfile.TemporaryDirectory() as tmp:
             files, note, s, plain = make(tmp)
             note['parts'] = []
@@ -461,7 +501,7 @@ def main():
                 with open(os.path.join(tmp, name), 'wb') as f: f.write(data)
                 note['parts'].append(dict(file=name, xz=name + '.xz', size=len(data), sha256=H(sha256(data))))
                 with open(os.path.join(outdir, name + '.xz'), 'wb') as f: f.write(lzma.compress(data, preset=9))
-            read_back(tmp, note, plain)
+            read_back(tmp, note, s.holders, plain)
             result['files'].append(note)
             print(note['file'], note['pages'], 'pages', *(f"{p['file']} {p['size']}" for p in note['parts']))
     with open(os.path.join(outdir, 'vectors.json'), 'w', encoding='utf-8') as f:

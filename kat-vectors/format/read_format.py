@@ -95,11 +95,11 @@ def xwing_encaps(pk, eseed):
     return ct_m + ct_x, xwing_combine(ss_m, ss_x, ct_x, pk[1184:])
 
 def xwing_decaps(seed, enc):
-    """shared secret, or None if the X25519 part is degenerate"""
+    """shared secret; an all-zero X25519 secret, which the library refuses, is not treated specially (section 1)"""
     _, dk, sk, pk_x = xwing_expand(seed)
     ss_m = ML_KEM_768._decaps_internal(dk, enc[:1088])
     try: ss_x = sk.exchange(X25519PublicKey.from_public_bytes(enc[1088:]))
-    except ValueError: return None
+    except ValueError: ss_x = bytes(32)
     return xwing_combine(ss_m, ss_x, enc[1088:], pk_x)
 
 HPKE_SUITE = b'HPKE' + be(0x647a, 2) + be(1, 2) + be(2, 2)
@@ -190,7 +190,7 @@ class EpochKeys:
         d = lambda what: hkdf(file_id, key, L + what)
         self.key = key
         self.page, self.header_mac, self.wal_mask = d('key/page'), d('key/header-mac'), d('key/wal-mask')
-        self.journal_mask, self.journal_mac, self.table = d('key/journal-mask'), d('key/journal-mac'), d('key/table')
+        self.journal_mac, self.table = d('key/journal-mac'), d('key/table')
         self.commitment = d('commitment')
 
 # strings that are hashed, authenticated or signed
@@ -284,8 +284,8 @@ class Credentials:
                 yield self._cache[k]
 
 class Header:
-    """The header that counts (F-9), opened; keys: epoch -> EpochKeys."""
-    def __init__(self, copy, key, slot_index, seed_pk):
+    """The header that counts (F-9), opened; keys: epoch -> EpochKeys. slot_index: None if only the other copy has a slot for the key."""
+    def __init__(self, copy, key, slot_index=None, seed_pk=None):
         self.copy, self.opened_by = copy, slot_index
         self.keys = {copy.epoch: EpochKeys(copy.file_id, key)}
         newest = self.keys[copy.epoch]
@@ -305,52 +305,67 @@ class Header:
             try: self.labels.append(label[:n].decode('utf-8'))
             except UnicodeDecodeError: raise damaged('slot label') from None
 
-def open_header(region, creds, notes):
+def keys_from_slots(copy, creds):
+    """(slot, its public key, epoch key that fits the commitment) for each slot that opens; whether a hint fits (F-6, F-12, F-13)"""
+    found, any_hint = [], False
+    for i, s in enumerate(copy.slots):
+        for seed, pk in creds.seeds(copy, s):
+            if not hmac.compare_digest(hint_of(copy.file_id, s.enc, pk), s.hint): continue
+            any_hint = True
+            key, nonce = hpke_schedule(xwing_decaps(seed, s.enc), (L + 'slot/wrap').encode())
+            try: epoch_key = AESGCM(key).decrypt(nonce, s.sealed, slot_aad(copy.file_id, copy.epoch, s.kind))
+            except InvalidTag: continue
+            if hmac.compare_digest(EpochKeys(copy.file_id, epoch_key).commitment, copy.commitment): found.append((i, pk, epoch_key))
+    return found, any_hint
+
+# F-9: a verdict that says more stands before one that says less
+VERDICTS = [(4, 'altered or damaged', 'altered'), (3, 'no key opens it', ''), (1, 'version or suite unknown', ''), (4, 'altered or damaged', 'damaged'), (1, 'not sealed', '')]
+ALTERED, NO_KEY, UNKNOWN, DAMAGED, NOT_SEALED = range(5)
+
+def undecodable(b):
+    """The verdict over a copy that does not decode. A short one may hold only the beginning of the magic (F-11)."""
+    if not b or b[:16] != MAGIC[:len(b)]: return NOT_SEALED
+    return UNKNOWN if len(b) >= 20 and (u16(b, 16) != 1 or u16(b, 18) != 1) else DAMAGED
+
+def open_header(region, creds, verify_key, file_id, notes):
+    """The header that counts (F-9, F-17)."""
     raw = [region[:COPY], region[COPY:DATA]]
-    copies, unknown, reasons = [], False, []
-    for b in raw:
-        try: copies.append(Copy(b))
+    verdicts, candidates = [], []
+    for name, b in zip('AB', raw):
+        try: candidates.append(Copy(b))
         except ValueError as e:
-            reasons.append(str(e))
-            unknown |= b[:16] == MAGIC and len(b) >= 20 and (u16(b, 16) != 1 or u16(b, 18) != 1)
-            copies.append(None)
-    good = [c for c in copies if c]
-    if not good:
-        if not any(b[:16] == MAGIC for b in raw):
-            # F-11; the same verdict where the file is longer but a header copy begins like one
-            if (len(region) < DATA and not any(region)) or MAGIC.startswith(region[:16]): raise damaged('unfinished creation')
-            raise FormatError(1, 'not sealed')
-        if unknown: raise FormatError(1, 'version or suite unknown')
-        raise damaged('no header copy decodes: ' + ', '.join(reasons))
-    if raw[0] != raw[1]: notes.append('the header copies differ')
-    any_hint = False
-    for c in sorted(good, key=lambda c: (c.generation, c.revision), reverse=True):
-        for i, s in enumerate(c.slots):
-            for seed, pk in creds.seeds(c, s):
-                if not hmac.compare_digest(hint_of(c.file_id, s.enc, pk), s.hint): continue
-                any_hint = True
-                shared = xwing_decaps(seed, s.enc)
-                if shared is None: continue
-                key, nonce = hpke_schedule(shared, (L + 'slot/wrap').encode())
-                try: epoch_key = AESGCM(key).decrypt(nonce, s.sealed, slot_aad(c.file_id, c.epoch, s.kind))
-                except InvalidTag: continue
-                k = EpochKeys(c.file_id, epoch_key)
-                if not hmac.compare_digest(k.commitment, c.commitment): continue
-                if not hmac.compare_digest(header_mac(k.header_mac, c.raw), c.raw[MAC_AT:]): continue
-                return Header(c, epoch_key, i, pk)
-    if not any_hint: raise FormatError(3, 'no key opens it')
-    raise damaged('header')
+            verdicts.append(undecodable(b))
+            notes.append(f'header copy {name} does not decode: {e}')
+    if len(candidates) == 2 and raw[0] != raw[1]: notes.append('the header copies differ')
+    candidates.sort(key=lambda c: (c.generation, c.revision), reverse=True)  # stable: A before B
+    yields = [keys_from_slots(c, creds) for c in candidates]
+    refused = []
+    for c, (own, any_hint) in zip(candidates, yields):
+        keys = own + [(None, None, k) for d, (other, _) in zip(candidates, yields) if d is not c and (d.file_id, d.epoch, d.commitment) == (c.file_id, c.epoch, c.commitment) for _, _, k in other]
+        good = [x for x in keys if hmac.compare_digest(header_mac(EpochKeys(c.file_id, x[2]).header_mac, c.raw), c.raw[MAC_AT:])]
+        if not good:
+            verdicts.append(ALTERED if any_hint or keys else NO_KEY)
+            continue
+        try: check_signature(c, verify_key, file_id)
+        except FormatError as e:
+            if verify_key is None: raise  # only who expects a key passes a copy over
+            refused.append(e)
+            notes.append(f'a header copy is passed over: {e}')
+            continue
+        slot, pk, key = good[0]
+        return Header(c, key, slot, pk)
+    if refused: raise refused[0]  # it opens, which says more than any verdict over a copy that does not
+    raise FormatError(*VERDICTS[min(verdicts)])
 
 def check_signature(copy, verify_key, file_id):
-    """None if unsigned. Without an expected key the key in the body is used (it proves nothing by itself)."""
+    """F-17. Without an expected key that in the body must verify all the same, though it proves nothing by itself."""
     if file_id is not None and copy.file_id != file_id: raise FormatError(5, 'signature not the expected one', 'file id')
     if not copy.signed:
         if verify_key is not None: raise FormatError(5, 'signature missing')
-        return None
+        return
     if verify_key is not None and copy.signer != verify_key: raise FormatError(5, 'signature not the expected one')
     if not ML_DSA_65.verify(copy.signer, signed_message(copy.raw, copy.body), copy.signature, ctx=b''):
         raise FormatError(5, 'signature not the expected one')
-    return True
 
 # ---------------------------------------------------------------- section 9: pages
 def page_aad(file_id, epoch, kind, number, dbsize=0, offset=0, ident=bytes(16)):
@@ -426,68 +441,69 @@ def read_wal(header, wal, notes):
 # ---------------------------------------------------------------- section 11: rollback journal
 JOURNAL_MAGIC = bytes.fromhex('d9d505f920a163d7')
 
-def journal_pad(key, nonce): return aes(key, nonce[8:24])[:4]
-
 def journal_checksum(seed, page):
+    """What SQLite expects after a record (F-30); the sealed journal holds four bytes of no meaning there"""
     i = len(page) - 200
     while i > 0:
         seed += page[i]
         i -= 200
     return seed & 0xffffffff
 
-def journal_header(header, j, o):
-    """(head, id, journal MAC key) or None. The magic is zero while SQLite has not synced the segment: not there yet."""
+def journal_header(header, j, o, jid):
+    """(SQLite's 28 bytes, id, journal MAC key) of the header at o; None where the journal ends (F-29). jid: that of the header at offset 0."""
     h = j[o:o + 512]
-    if len(h) < 512 or any(h[80:]) or h[:8] != JOURNAL_MAGIC: return None
+    if len(h) < 512 or h[:8] != JOURNAL_MAGIC: return None
+    if jid is not None and h[28:44] != jid: return None
     keys = header.keys.get(u32(h, 44))
-    if keys is None or not hmac.compare_digest(journal_header_mac(keys.journal_mac, o, h), h[48:80]): return None
+    if keys is None or any(h[80:]) or not hmac.compare_digest(journal_header_mac(keys.journal_mac, o, h), h[48:80]):
+        raise damaged(f'journal header at {o}')
+    if u32(h, 20) != 512 or u32(h, 24) != header.copy.page_size: raise damaged(f'journal header at {o}')
     return h[:28], h[28:44], keys.journal_mac
+
+def super_journal_trailer(j, jid, mac_key):
+    """(offset, trailer) or None (F-32)"""
+    end = len(j) - 32
+    if end < 512 + 20 or j[end - 8:end] != JOURNAL_MAGIC: return None
+    t = end - 20 - u32(j, end - 16)
+    if t < 512 or not hmac.compare_digest(super_journal_mac(mac_key, jid, t, j[t:end]), j[end:]): return None
+    return t, j[t:end]
 
 def read_journal(header, j, notes):
     """(plain journal or b'', initial page count or None, set of page numbers it restores)"""
     n = header.copy.page_size
-    first = journal_header(header, j, 0)
+    first = journal_header(header, j, 0, None)
     if first is None:
-        notes.append('the journal header is not valid; nothing to roll back')
+        notes.append('the journal does not begin with a header; nothing to roll back')
         return b'', None, set()
-    _, jid, mac_key = first
-    trailer = b''
-    end = len(j)
-    if end >= 32 + 20 and j[end - 40:end - 32] == JOURNAL_MAGIC:  # F-32
-        name_len = u32(j, end - 48)
-        t = end - 32 - 16 - name_len - 4
-        if t >= 512 and hmac.compare_digest(super_journal_mac(mac_key, jid, t, j[t:end - 32]), j[end - 32:]):
-            trailer, end = j[t:end - 32], t
-            notes.append('super-journal ' + repr(trailer[4:-16]))
-    out, o, initial, pages = b'', 0, None, set()
+    head, jid, mac_key = first
+    initial, end = u32(head, 16), len(j)
+    trailer = super_journal_trailer(j, jid, mac_key)
+    if trailer:
+        end = trailer[0]
+        notes.append('super-journal ' + repr(trailer[1][4:-16]))
+    out, o, pages = b'', 0, set()
     while o + 512 <= end:
-        got = journal_header(header, j[:end], o)
-        if got is None or got[1] != jid: break
+        got = journal_header(header, j[:end], o, jid)
+        if got is None: break
         h = got[0]
-        if o == 0:
-            initial = u32(h, 16)
-            if u32(h, 20) != 512 or u32(h, 24) != n: raise damaged('journal header')
         count, seed = u32(h, 8), u32(h, 12)
         out = out.ljust(o, b'\0') + h + bytes(484)
         o += 512
         records = (end - o) // (n + 8) if count == 0xffffffff else count
         i = 0
         while i < records:
-            r = j[o:o + n + 8]
-            number = u32(r) if o + n + 8 <= end else 0
-            page = open_page(header, r[4:4 + n], 3, number, 0, o, jid) if number else None
-            check = None if page is None else xor(r[4 + n:], journal_pad(header.keys[u32(r, 4 + n - 24)].journal_mask, r[4 + n - 48:4 + n - 24]))
-            if page is None or check != be(journal_checksum(seed, page), 4):
-                if count != 0xffffffff: raise damaged(f'journal record at {o}')
+            page = open_page(header, j[o + 4:o + 4 + n], 3, u32(j, o), 0, o, jid) if o + n + 8 <= end else None
+            if page is None:
+                if count != 0xffffffff: raise damaged(f'journal record at {o}')  # F-31
                 break
-            out += be(number, 4) + page + check
-            pages.add(number)
+            out += j[o:o + 4] + page + be(journal_checksum(seed, page), 4)
+            pages.add(u32(j, o))
             o += n + 8
             i += 1
         notes.append(f'journal segment of {i} records (count {count:#x})')
-        if i < records or count in (0, 0xffffffff): break
+        if count == 0xffffffff: break
         o += -o % 512
-    if trailer: out = out.ljust(t, b'\0') + trailer
+    if trailer: out = out.ljust(trailer[0], b'\0') + trailer[1]
     return out, initial, pages
 
 # ---------------------------------------------------------------- the whole file
@@ -495,9 +511,8 @@ def read_sealed(path, creds, verify_key=None, file_id=None, sidecars=True):
     notes = []
     with open(path, 'rb') as f:
         size = os.fstat(f.fileno()).st_size
-        header = open_header(f.read(DATA), creds, notes)
+        header = open_header(f.read(DATA), creds, verify_key, file_id, notes)
         c = header.copy
-        signature = check_signature(c, verify_key, file_id)
         n, logical = c.page_size, logical_size(size)
         if size > HOLE:
             f.seek(HOLE)
@@ -525,14 +540,16 @@ def read_sealed(path, creds, verify_key=None, file_id=None, sidecars=True):
     if pages and any(pages[0]):
         p = pages[0]
         if p[20] != RESERVE or (u16(p, 16) if u16(p, 16) != 1 else 65536) != n: raise damaged('page 1')
-        missing = next((i for i in range(len(pages) + 1, u32(p, 28) + 1) if i not in in_wal), None)
-        if missing and initial is None: raise damaged(f'page {missing} is beyond the end')  # F-24
+        # F-24. What recovery writes (or cuts off) need not be there; after a rollback the count is the journal's.
+        count, there = (u32(p, 28), in_wal) if initial is None else (initial, in_journal)
+        missing = next((i for i in range(len(pages) + 1, count + 1) if i not in there), None)
+        if missing: raise damaged(f'page {missing} is beyond the end')
     plain = b''.join(pages)
     report = dict(
         page_size=n, pages=len(pages), file_id=c.file_id.hex(), revision=c.revision, generation=c.generation, epoch=c.epoch,
         minimum_epoch=c.min_epoch, rekey_progress=c.progress, populated=c.populated, older_epochs=[e.epoch for e in c.entries],
         slots=[dict(kind=('recipient', 'passphrase', 'raw-key')[s.kind - 1], label=l) for s, l in zip(c.slots, header.labels)],
-        opened_by_slot=header.opened_by, signed=c.signed, signature_ok=signature, pages_by_epoch={str(k): v for k, v in sorted(epochs.items())},
+        opened_by_slot=header.opened_by, signed=c.signed, pages_by_epoch={str(k): v for k, v in sorted(epochs.items())},
         sha256=sha256(plain).hex(), notes=notes)
     if c.signed: report['verifying_key'] = bech32_encode('zqlite-verify', c.signer)
     return plain, plain_wal, plain_j, report
@@ -559,8 +576,9 @@ def main():
         for f in a.raw_key_file:
             b = read_file(f)
             if len(b) != 32:
-                b = bytes.fromhex(drop_line_end(b).decode('ascii'))
-                if len(b) != 32: raise ValueError('raw key file')
+                text = drop_line_end(b).decode('ascii')
+                if len(text) != 64: raise ValueError('raw key file')
+                b = bytes.fromhex(text)
             creds.raw_keys.append(b)
         for f in a.passphrase_file: creds.passphrases.append(drop_line_end(read_file(f)))
         vk = fid = None

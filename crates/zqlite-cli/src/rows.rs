@@ -16,14 +16,24 @@ use crate::table::Table;
 #[derive(Debug)]
 pub(crate) struct Printer {
     form: Form,
-    /// A blank line separates the result sets of CSV and tables.
+    separator: Separator,
     is_first: bool,
 }
 
+/// What stands between the result sets of tables and CSV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Separator {
+    /// A blank line.
+    BlankLine,
+    /// Nothing.
+    None,
+}
+
 impl Printer {
-    pub(crate) const fn new(form: Form) -> Self {
+    pub(crate) const fn new(form: Form, separator: Separator) -> Self {
         Self {
             form,
+            separator,
             is_first: true,
         }
     }
@@ -49,8 +59,12 @@ impl Printer {
             while rows.next().map_err(Error::from)?.is_some() {}
             return Ok(());
         }
-        if !self.is_first && self.form != Form::Json {
-            writeln!(out)?;
+        if !self.is_first && self.separator == Separator::BlankLine {
+            match self.form {
+                Form::Table => out.write_all(b"\n")?,
+                Form::Csv => out.write_all(b"\r\n")?,
+                Form::Json => {}
+            }
         }
         self.is_first = false;
         match self.form {
@@ -88,7 +102,7 @@ fn print_csv(names: &[String], rows: &mut Rows<'_>, out: &mut impl Write) -> Res
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(&mut *out);
-    writer.write_record(names).map_err(io::Error::from)?;
+    writer.write_record(names).map_err(into_io)?;
     while let Some(row) = rows.next().map_err(Error::from)? {
         for index in 0..names.len() {
             let field = match row.get_ref(index).map_err(Error::from)? {
@@ -96,13 +110,19 @@ fn print_csv(names: &[String], rows: &mut Rows<'_>, out: &mut impl Write) -> Res
                 ValueRef::Text(text) => text.to_vec(),
                 value => table_cell(value).into_bytes(),
             };
-            writer.write_field(field).map_err(io::Error::from)?;
+            writer.write_field(field).map_err(into_io)?;
         }
-        writer
-            .write_record(None::<&[u8]>)
-            .map_err(io::Error::from)?;
+        writer.write_record(None::<&[u8]>).map_err(into_io)?;
     }
     Ok(writer.flush()?)
+}
+
+/// The error below, so that a closed pipe is recognised as one.
+fn into_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
 }
 
 fn print_json(names: &[String], rows: &mut Rows<'_>, out: &mut impl Write) -> Result<()> {
@@ -166,7 +186,9 @@ mod tests {
     fn printed(form: Form, sql: &str) -> String {
         let connection = Connection::open_in_memory().unwrap();
         let mut out = Vec::new();
-        Printer::new(form).run(&connection, sql, &mut out).unwrap();
+        Printer::new(form, Separator::BlankLine)
+            .run(&connection, sql, &mut out)
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -12,7 +12,7 @@ use crate::dump;
 use crate::exit::{self, Fault};
 use crate::keys;
 use crate::output::{self, Stdout};
-use crate::rows::Printer;
+use crate::rows::{Printer, Separator};
 use crate::statement::is_complete;
 
 mod editor;
@@ -111,7 +111,8 @@ impl<'c> Shell<'c> {
     }
 
     fn run_sql(&mut self, sql: &str) -> Result<()> {
-        Printer::new(self.form).run(self.connection, sql, &mut self.out)
+        let mut printer = Printer::new(self.form, Separator::None);
+        printer.run(self.connection, sql, &mut self.out)
     }
 
     fn run_command(&mut self, line: &str) -> Result<Flow> {

@@ -1,23 +1,27 @@
 //! The builder: a path, keys and guards become a keyed `rusqlite::Connection`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
-use zqlite_pq::header::{Expected, Keyring, NewSlot};
-use zqlite_pq::page::PageSize;
-use zqlite_pq::{Identity, Passphrase, RawKey, SigningKey};
 
 use crate::Error;
-use crate::vfs::{self, Access};
+use crate::keys::{Expected, Identity, Keyring, NewSlot, PageSize, Passphrase, RawKey, SigningKey};
+
+#[cfg(feature = "pq")]
+mod sealed;
+#[cfg(feature = "pq")]
+pub(crate) use sealed::open_sealed;
 
 /// Opens or creates a sealed database.
 ///
 /// The connection that comes out is guarded: DEFENSIVE is on, `trusted_schema` is off, ATTACH (with
 /// VACUUM INTO, which can write plaintext) and `load_extension` are denied. A program that sets an
 /// authorizer of its own replaces that denial.
+///
+/// Without feature `pq` it opens and creates plain databases, with the same guards, and refuses if it was
+/// given any key.
 #[derive(Debug)]
 pub struct Builder {
     path: PathBuf,
@@ -25,7 +29,8 @@ pub struct Builder {
     maker: MakerRule,
     read_only: bool,
     allow_attach: bool,
-    slots: Vec<NewSlot>,
+    /// `Some`: create the file, with these slots.
+    create: Option<Vec<NewSlot>>,
     page_size: PageSize,
     signing_key: Option<SigningKey>,
 }
@@ -47,7 +52,7 @@ impl Builder {
             maker: MakerRule::Unspecified,
             read_only: false,
             allow_attach: false,
-            slots: Vec::new(),
+            create: None,
             page_size: PageSize::default(),
             signing_key: None,
         }
@@ -105,10 +110,10 @@ impl Builder {
         self
     }
 
-    /// Creates the file if it does not exist or is empty, with these slots.
+    /// Creates the file if it does not exist or is empty, with these slots: at least one.
     #[must_use]
     pub fn create(mut self, slots: Vec<NewSlot>) -> Self {
-        self.slots = slots;
+        self.create = Some(slots);
         self
     }
 
@@ -138,20 +143,9 @@ impl Builder {
     /// # Errors
     /// See [`Error`]. What a damaged page means shows only when it is read.
     pub fn open(self) -> Result<Connection, Error> {
-        vfs::register()?;
-        let creates = !self.slots.is_empty() && !self.read_only;
+        let creates = self.create.is_some() && !self.read_only;
         check_path(&self.path, creates)?;
-        let mut access = Access::new(self.keyring);
-        access = match self.maker {
-            MakerRule::Unspecified => access,
-            MakerRule::SignedBy(expected) => access.signed_by(expected),
-            MakerRule::Any => access.accept_any_maker(),
-        };
-        if creates {
-            access = access
-                .create(self.slots, self.page_size, self.signing_key)
-                .layout_set_by_client();
-        }
+        let allow_attach = self.allow_attach;
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags |= if self.read_only {
             OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -161,42 +155,42 @@ impl Builder {
         if creates {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
-        if self.allow_attach {
+        if allow_attach {
             flags |= OpenFlags::SQLITE_OPEN_URI;
         }
-        let mut connection = open_sealed(&self.path, flags, access)?;
-        if vfs::with_sealed(&connection, |sealed, _| Ok(sealed.opened().is_none())) == Ok(true) {
-            vfs::reserve_trailer(&connection)
-                .map_err(|code| Error::Create(format!("SQLite returned {}", code.0)))?;
-            connection.pragma_update(None, "page_size", self.page_size.get())?;
-        }
+        let mut connection = self.connect(flags)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        let allow_attach = self.allow_attach;
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             authorize(&context, allow_attach)
         }))?;
         Ok(connection)
     }
+
+    #[cfg(not(feature = "pq"))]
+    fn connect(self, flags: OpenFlags) -> Result<Connection, Error> {
+        let keys_given = !self.keyring.is_empty()
+            || matches!(self.maker, MakerRule::SignedBy(_))
+            || self.create.as_ref().is_some_and(|slots| !slots.is_empty())
+            || self.signing_key.is_some();
+        if keys_given {
+            return Err(Error::KeysUnsupported);
+        }
+        let connection = Connection::open_with_flags(not_a_uri(&self.path), flags)?;
+        if self.create.is_some() {
+            connection.pragma_update(None, "page_size", self.page_size.get())?;
+        }
+        Ok(connection)
+    }
 }
 
-/// Opens a connection through the VFS; an error of ours comes out in place of SQLite's code for it.
-pub(crate) fn open_sealed(
-    path: &Path,
-    flags: OpenFlags,
-    access: Access,
-) -> Result<Connection, Error> {
-    // A path that looks like a URI is none.
-    let path = if path.starts_with("file:") {
+/// A path that looks like a URI is none.
+pub(crate) fn not_a_uri(path: &Path) -> PathBuf {
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
         Path::new(".").join(path)
     } else {
         path.to_owned()
-    };
-    drop(vfs::take_last_error());
-    vfs::hand_over(Arc::new(access), || {
-        Connection::open_with_flags_and_vfs(&path, flags, vfs::NAME)
-    })
-    .map_err(|error| vfs::take_last_error().unwrap_or(Error::Sqlite(error)))
+    }
 }
 
 /// Says in words what SQLite would say with a code.

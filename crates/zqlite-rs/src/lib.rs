@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(all(feature = "pq", feature = "rusqlite"))]
+#[cfg(feature = "rusqlite")]
 mod builder;
 mod error;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod inspect;
+pub mod keys;
 #[cfg(feature = "pq")]
 mod random;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
@@ -16,7 +17,7 @@ mod verify;
 #[cfg(feature = "pq")]
 pub mod vfs;
 
-#[cfg(all(feature = "pq", feature = "rusqlite"))]
+#[cfg(feature = "rusqlite")]
 pub use builder::Builder;
 pub use error::{Error, Verdict};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]

@@ -70,7 +70,7 @@ impl Target {
     }
 
     /// The unfinished file.
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn unfinished(&self) -> &Path {
         &self.unfinished
     }
 

@@ -14,7 +14,7 @@ use zqlite_pq::label::MAGIC;
 use zqlite_pq::page::{PageSize, TRAILER_LEN};
 
 use crate::Error;
-use crate::builder::check_path;
+use crate::builder::{check_path, not_a_uri};
 use crate::target::Target;
 use crate::verify::open_reading;
 use crate::vfs::{self, Access, default_vfs_name};
@@ -124,19 +124,25 @@ pub fn encrypt(
         .accept_any_maker()
         .create(options.slots, page_size, options.signing_key)
         .layout_set_by_client();
-    let registration = Registration::new(target.path(), access)?;
+    let registration = Registration::new(target.unfinished(), access)?;
     // VACUUM INTO makes pages of the size that the source would have after a VACUUM.
     source.pragma_update(None, "page_size", page_size.get())?;
     let parameters = format!("?vfs={}&reserve={TRAILER_LEN}", vfs::NAME);
-    copy(source, target.path(), &parameters, shape.len(), progress)?;
-    let made = open_made(target.path())?;
+    copy(
+        source,
+        target.unfinished(),
+        &parameters,
+        shape.len(),
+        progress,
+    )?;
+    let made = open_made(target.unfinished())?;
     restore_journal_mode(&made, shape.wal)?;
     let (pages, file_id) = vfs::with_sealed(&made, |sealed, _| {
         let opened = sealed.opened().ok_or(vfs::Code::NOTFOUND)?;
         Ok((sealed.pages()?.0, *opened.header.file_id()))
     })
     .map_err(|code| Error::Io {
-        path: target.path().to_owned(),
+        path: target.unfinished().to_owned(),
         source: std::io::Error::other(format!("SQLite's file layer returned {}", code.0)),
     })?;
     drop(made);
@@ -168,12 +174,12 @@ pub fn decrypt(
     let plain_vfs = default_vfs_name().unwrap_or_default();
     copy(
         source,
-        target.path(),
+        target.unfinished(),
         &format!("?vfs={plain_vfs}&reserve=0"),
         shape.len(),
         progress,
     )?;
-    let made = open_plain_for_writing(target.path())?;
+    let made = open_plain_for_writing(target.unfinished())?;
     restore_journal_mode(&made, shape.wal)?;
     drop(made);
     target.finish()
@@ -312,13 +318,7 @@ fn open_plain_for_writing(path: &Path) -> Result<Connection, Error> {
 }
 
 fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
-    // A path that looks like a URI is none.
-    let path = if path.starts_with("file:") {
-        Path::new(".").join(path)
-    } else {
-        path.to_owned()
-    };
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(not_a_uri(path), flags)?;
     // What VACUUM needs besides the target would otherwise be spilled in plaintext.
     connection.execute_batch("PRAGMA temp_store=MEMORY")?;
     connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;

@@ -169,14 +169,11 @@ fn check_pages(
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(), Error> {
     let layout = with_sealed(connection, |sealed, _| sealed.pages());
-    let (pages, page_len, odd) = match layout {
-        Ok(layout) => layout,
-        Err(_) => {
-            report
-                .problems
-                .push("the file was cut down to its header".to_owned());
-            return Ok(());
-        }
+    let Ok((pages, page_len, odd)) = layout else {
+        report
+            .problems
+            .push("the file was cut down to its header".to_owned());
+        return Ok(());
     };
     report.pages = pages;
     if odd > 0 {

@@ -13,12 +13,15 @@ mod sealed;
 mod temp;
 mod wal;
 
+#[cfg(feature = "rusqlite")]
 pub(crate) use access::hand_over;
 pub use access::{
     Access, register as register_keys, take_last_error, unregister as unregister_keys,
 };
+#[cfg(feature = "rusqlite")]
 pub(crate) use code::Code;
 pub use ffi::{NAME, register, register_over};
 #[cfg(feature = "rusqlite")]
 pub(crate) use ffi::{default_vfs_name, reserve_trailer, with_sealed};
+#[cfg(feature = "rusqlite")]
 pub(crate) use sealed::header_error;

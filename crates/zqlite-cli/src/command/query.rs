@@ -9,7 +9,7 @@ use crate::exit::Fault;
 use crate::keys;
 use crate::open::{self, Access};
 use crate::output::{self, Remarks};
-use crate::rows::Printer;
+use crate::rows::{Printer, Separator};
 
 pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
     let credentials = open::credentials(&args.keys, remarks)?;
@@ -24,7 +24,7 @@ pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
     };
     let connection = open::connect(&args.sealed, credentials, access)?;
     let mut out = output::stdout();
-    let mut printer = Printer::new(args.mode.form());
+    let mut printer = Printer::new(args.mode.form(), Separator::BlankLine);
     let outcome = printer.run(&connection, &sql, &mut out);
     // What was printed before an error belongs to the reader.
     out.flush()?;

@@ -23,8 +23,20 @@ fn what_a_killed_run_left_is_removed_by_the_next() {
     let child = stop_while_sealing(&bench, Signal::KILL);
     drop(child);
     assert_eq!(bench.read("sealed.db"), sealed, "the target is untouched");
-    assert!(bench.names().len() > before.len(), "the killed run left a file");
-    let run = bench.run(["encrypt", "plain.db", "sealed.db", "-R", "me.recipient", "--force"]).ok();
+    assert!(
+        bench.names().len() > before.len(),
+        "the killed run left a file"
+    );
+    let run = bench
+        .run([
+            "encrypt",
+            "plain.db",
+            "sealed.db",
+            "-R",
+            "me.recipient",
+            "--force",
+        ])
+        .ok();
     assert!(run.stdout.contains("unfinished files"), "{run:?}");
     assert_eq!(bench.names(), before);
     bench.query(["SELECT * FROM t"]).ok();
@@ -47,12 +59,25 @@ fn ctrl_c_leaves_nothing_behind() {
 /// Starts to seal the big database over the small one, and stops it when its temporary file is there.
 fn stop_while_sealing(bench: &Bench, signal: Signal) -> Child {
     let before = std::fs::read_dir(bench.path("")).unwrap().count();
-    let args = ["encrypt", "big.db", "sealed.db", "-R", "me.recipient", "--force"];
+    let args = [
+        "encrypt",
+        "big.db",
+        "sealed.db",
+        "-R",
+        "me.recipient",
+        "--force",
+    ];
     let mut child = bench.command(args).spawn().unwrap();
     let start = Instant::now();
     while std::fs::read_dir(bench.path("")).unwrap().count() == before {
-        assert!(child.try_wait().unwrap().is_none(), "sealed before it could be stopped");
-        assert!(start.elapsed() < Duration::from_secs(60), "no temporary file");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "sealed before it could be stopped"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "no temporary file"
+        );
         sleep(Duration::from_millis(1));
     }
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

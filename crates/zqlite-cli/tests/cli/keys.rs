@@ -14,7 +14,10 @@ fn keygen_writes_a_private_file_and_prints_the_recipient_last() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(bench.path("me.identity")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(bench.path("me.identity"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
     let recipient = bench.run(["recipient", "me.identity"]).ok();
@@ -25,7 +28,10 @@ fn keygen_writes_a_private_file_and_prints_the_recipient_last() {
 fn keys_are_never_overwritten() {
     let bench = Bench::new();
     bench.write("key", "precious");
-    for args in [&["keygen", "-o", "key"][..], &["signing-key", "generate", "-o", "key"]] {
+    for args in [
+        &["keygen", "-o", "key"][..],
+        &["signing-key", "generate", "-o", "key"],
+    ] {
         bench.run(args).fails_with(1, "never overwritten");
         assert_eq!(bench.read("key"), b"precious");
     }
@@ -51,7 +57,10 @@ fn signing_keys_have_their_own_text_form() {
     let run = bench.run(["signing-key", "generate", "-o", "owner"]).ok();
     assert!(run.last_line().starts_with("zqlite-verify1"));
     assert!(bench.read_text("owner").contains("\nZQLITE-SIGNING-KEY-1"));
-    assert_eq!(bench.run(["signing-key", "public", "owner"]).ok().stdout, run.stdout);
+    assert_eq!(
+        bench.run(["signing-key", "public", "owner"]).ok().stdout,
+        run.stdout
+    );
     let printed = bench.run(["signing-key", "generate"]).ok();
     bench.write("printed", &printed.stdout);
     let public = bench.run(["signing-key", "public", "printed"]).ok();
@@ -62,10 +71,18 @@ fn signing_keys_have_their_own_text_form() {
 fn keys_of_the_wrong_kind_are_named() {
     let bench = Bench::with_plain();
     bench.run(["signing-key", "generate", "-o", "owner"]).ok();
-    bench.run(["recipient", "owner"]).fails_with(1, "a signing key");
-    bench.run(["signing-key", "public", "me.identity"]).fails_with(1, "an identity");
-    bench.run(["recipient", "me.recipient"]).fails_with(1, "a recipient");
-    bench.run(["encrypt", "plain.db", "s.db", "-R", "me.identity"]).fails_with(1, "an identity");
+    bench
+        .run(["recipient", "owner"])
+        .fails_with(1, "a signing key");
+    bench
+        .run(["signing-key", "public", "me.identity"])
+        .fails_with(1, "an identity");
+    bench
+        .run(["recipient", "me.recipient"])
+        .fails_with(1, "a recipient");
+    bench
+        .run(["encrypt", "plain.db", "s.db", "-R", "me.identity"])
+        .fails_with(1, "an identity");
 }
 
 #[test]
@@ -86,11 +103,20 @@ fn key_files_that_are_none_are_refused() {
     ] {
         bench.run(["recipient", file]).fails_with(1, says);
     }
-    bench.write("two", format!("{0}{0}", bench.run(["signing-key", "generate"]).stdout));
-    bench.run(["signing-key", "public", "two"]).fails_with(1, "2 keys");
+    bench.write(
+        "two",
+        format!("{0}{0}", bench.run(["signing-key", "generate"]).stdout),
+    );
+    bench
+        .run(["signing-key", "public", "two"])
+        .fails_with(1, "2 keys");
     bench.write("short", "abcd");
-    bench.run(["encrypt", "plain.db", "s.db", "--raw-key-file", "short"]).fails_with(1, "raw key");
-    bench.run(["encrypt", "plain.db", "s.db", "--passphrase-file", "empty"]).fails_with(1, "empty");
+    bench
+        .run(["encrypt", "plain.db", "s.db", "--raw-key-file", "short"])
+        .fails_with(1, "raw key");
+    bench
+        .run(["encrypt", "plain.db", "s.db", "--passphrase-file", "empty"])
+        .fails_with(1, "empty");
 }
 
 #[cfg(unix)]
@@ -99,30 +125,56 @@ fn a_key_file_that_others_can_read_is_warned_about() {
     use std::os::unix::fs::PermissionsExt;
     let bench = Bench::with_plain();
     let mode = |mode| std::fs::Permissions::from_mode(mode);
-    assert!(!bench.run(["recipient", "me.identity"]).ok().stderr.contains("warning"));
+    assert!(
+        !bench
+            .run(["recipient", "me.identity"])
+            .ok()
+            .stderr
+            .contains("warning")
+    );
     for exposed in [0o640, 0o604] {
         std::fs::set_permissions(bench.path("me.identity"), mode(exposed)).unwrap();
         let run = bench.run(["recipient", "me.identity"]).ok();
         assert!(run.stderr.contains("chmod 600 me.identity"), "{run:?}");
     }
-    assert_eq!(bench.run(["recipient", "me.identity", "--quiet"]).ok().stderr, "");
+    assert_eq!(
+        bench
+            .run(["recipient", "me.identity", "--quiet"])
+            .ok()
+            .stderr,
+        ""
+    );
 }
 
 #[test]
 fn secrets_on_the_command_line_are_refused_and_not_repeated() {
     let bench = Bench::with_plain();
     let identity = bench.run(["keygen"]).ok().stdout;
-    let secret = identity.lines().find(|line| line.starts_with("AGE-SECRET")).unwrap();
+    let secret = identity
+        .lines()
+        .find(|line| line.starts_with("AGE-SECRET"))
+        .unwrap();
     let runs = [
         bench.run(["recipient", secret]),
         bench.run(["query", "sealed.db", "-i", secret, "SELECT 1"]),
         bench.run(["encrypt", "plain.db", "s.db", "-r", secret]),
         bench.run(["encrypt", "plain.db", "s.db", "x", secret]),
-        bench.run(["query", "sealed.db", "-i", "me.identity", "--signed-by", secret, "SELECT 1"]),
+        bench.run([
+            "query",
+            "sealed.db",
+            "-i",
+            "me.identity",
+            "--signed-by",
+            secret,
+            "SELECT 1",
+        ]),
     ];
     for run in runs {
         let run = run.fails_with(2, "");
-        assert!(!run.stderr.contains(secret) && !run.stdout.contains(secret), "{run:?}");
+        assert!(
+            !run.stderr.contains(secret) && !run.stdout.contains(secret),
+            "{run:?}"
+        );
     }
     assert!(!bench.path("s.db").exists());
 }
@@ -131,17 +183,44 @@ fn secrets_on_the_command_line_are_refused_and_not_repeated() {
 fn every_command_has_help_with_examples() {
     let bench = Bench::new();
     for command in [
-        "keygen", "recipient", "encrypt", "decrypt", "query", "shell", "inspect", "verify", "demo",
+        "keygen",
+        "recipient",
+        "encrypt",
+        "decrypt",
+        "query",
+        "shell",
+        "inspect",
+        "verify",
+        "demo",
         "completions",
     ] {
-        assert!(bench.run([command, "--help"]).ok().stdout.contains("Examples:"), "{command}");
+        assert!(
+            bench
+                .run([command, "--help"])
+                .ok()
+                .stdout
+                .contains("Examples:"),
+            "{command}"
+        );
     }
     for command in ["generate", "public"] {
-        assert!(bench.run(["signing-key", command, "--help"]).ok().stdout.contains("Examples:"));
+        assert!(
+            bench
+                .run(["signing-key", command, "--help"])
+                .ok()
+                .stdout
+                .contains("Examples:")
+        );
     }
     bench.run(["--version"]).ok();
     bench.run(["nonsense"]).fails_with(2, "unrecognized");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(bench.run(["completions", shell]).ok().stdout.contains("zqlite"));
+        assert!(
+            bench
+                .run(["completions", shell])
+                .ok()
+                .stdout
+                .contains("zqlite")
+        );
     }
 }

@@ -1,4 +1,9 @@
 //! Drives the binary as its users do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are no tests to clippy"
+)]
 
 mod bad_input;
 mod demo;

@@ -62,7 +62,9 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With `me.identity`, `me.recipient` and `plain.db`.
@@ -70,15 +72,19 @@ impl Bench {
         let bench = Self::new();
         let run = bench.run(["keygen", "-o", "me.identity"]).ok();
         bench.write("me.recipient", &run.stdout);
-        bench
-            .database("plain.db", "CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'one'), (2, 'two');");
+        bench.database(
+            "plain.db",
+            "CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'one'), (2, 'two');",
+        );
         bench
     }
 
     /// With `sealed.db` too.
     pub(crate) fn with_sealed() -> Self {
         let bench = Self::with_plain();
-        bench.run(["encrypt", "plain.db", "sealed.db", "-R", "me.recipient"]).ok();
+        bench
+            .run(["encrypt", "plain.db", "sealed.db", "-R", "me.recipient"])
+            .ok();
         bench
     }
 
@@ -105,7 +111,10 @@ impl Bench {
 
     /// Makes a plain database.
     pub(crate) fn database(&self, name: &str, sql: &str) {
-        Connection::open(self.path(name)).unwrap().execute_batch(sql).unwrap();
+        Connection::open(self.path(name))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
     }
 
     pub(crate) fn command<I, S>(&self, args: I) -> Command
@@ -115,7 +124,10 @@ impl Bench {
     {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zqlite"));
         command.args(args).current_dir(self.dir.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -140,7 +152,9 @@ impl Bench {
 
     /// `query` on `sealed.db` with `me.identity`.
     pub(crate) fn query<const N: usize>(&self, args: [&str; N]) -> Run {
-        let all = ["query", "sealed.db", "-i", "me.identity"].into_iter().chain(args);
+        let all = ["query", "sealed.db", "-i", "me.identity"]
+            .into_iter()
+            .chain(args);
         self.run(all)
     }
 
@@ -168,7 +182,11 @@ fn snapshot(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// The `sqlite3` shell's output, if there is such a shell.
 pub(crate) fn sqlite3(database: &Path, command: &str) -> Option<String> {
-    let output = Command::new("sqlite3").arg(database).arg(command).output().ok()?;
+    let output = Command::new("sqlite3")
+        .arg(database)
+        .arg(command)
+        .output()
+        .ok()?;
     assert!(output.status.success(), "{output:?}");
     Some(String::from_utf8(output.stdout).unwrap())
 }

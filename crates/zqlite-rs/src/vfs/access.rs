@@ -87,6 +87,7 @@ impl Access {
 
     /// A new file reads as empty without a hint at its layout, which the client sets by other means: SQLite
     /// takes the hint for a layout that is fixed, and then ignores `auto_vacuum`.
+    #[cfg(feature = "rusqlite")]
     pub(crate) const fn layout_set_by_client(mut self) -> Self {
         self.client_sets_layout = true;
         self
@@ -169,6 +170,7 @@ pub fn register(path: &Path, access: Access) -> Result<(), Error> {
 }
 
 /// Forgets the keys of a path. Connections that are open stay so. Tells whether there were any.
+#[expect(clippy::must_use_candidate, reason = "called for its effect")]
 pub fn unregister(path: &Path) -> bool {
     let Ok(path) = canonical(path) else {
         return false;
@@ -187,6 +189,7 @@ pub(crate) fn find(path: &Path) -> Option<Arc<Access>> {
 }
 
 /// Runs `open`, which opens a database on this thread with this access.
+#[cfg(feature = "rusqlite")]
 pub(crate) fn hand_over<T>(access: Arc<Access>, open: impl FnOnce() -> T) -> T {
     HANDED.set(Some(access));
     let result = open();

@@ -20,6 +20,7 @@ impl Code {
     pub(crate) const WRITE: Self = Self(sys::SQLITE_IOERR_WRITE);
     pub(crate) const CORRUPT: Self = Self(sys::SQLITE_CORRUPT);
     pub(crate) const READONLY: Self = Self(sys::SQLITE_READONLY);
+    #[cfg(feature = "rusqlite")]
     pub(crate) const NOTFOUND: Self = Self(sys::SQLITE_NOTFOUND);
     pub(crate) const CANTOPEN: Self = Self(sys::SQLITE_CANTOPEN);
     pub(crate) const AUTH: Self = Self(sys::SQLITE_AUTH);

@@ -46,7 +46,7 @@ impl Database {
 
     pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
         let mut sealed = self.sealed.borrow_mut();
-        let page_len = sealed.page_size().len();
+        let page_len = sealed.page_size().to_usize();
         if sealed.opened().is_none() {
             return read_unborn(&sealed, buf, offset);
         }
@@ -92,7 +92,7 @@ impl Database {
 
     pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
         let sealed = &mut *self.sealed.borrow_mut();
-        let page_len = sealed.page_size().len();
+        let page_len = sealed.page_size().to_usize();
         if buf.len() != page_len || !offset.is_multiple_of(page_len as u64) {
             return Err(Code::WRITE);
         }
@@ -243,7 +243,7 @@ fn page_number(offset: u64, page_len: usize) -> Result<u32> {
 fn read_unborn(sealed: &Sealed, buf: &mut [u8], offset: u64) -> Result<()> {
     buf.fill(0);
     if offset == 0 && buf.len() == SQLITE_HEADER_LEN && sealed.announces_layout() {
-        fill_sqlite_header(buf, sealed.page_size().len());
+        fill_sqlite_header(buf, sealed.page_size().to_usize());
     }
     Err(Code::SHORT_READ)
 }
@@ -314,10 +314,10 @@ fn write_page(sealed: &mut Sealed, raw: RawFile, number: u32, page: &[u8]) -> Re
 
 /// Seals zeros into every page from the end of the file up to `target` (F-22).
 fn seal_gap(sealed: &mut Sealed, raw: RawFile, len: u64, target: u64) -> Result<()> {
-    let page_len = sealed.page_size().len() as u64;
+    let page_len = sealed.page_size().to_usize() as u64;
     // A page that was torn at the end of the file is written anew.
     let first = len / page_len;
-    let zeros = vec![0; sealed.page_size().len()];
+    let zeros = vec![0; sealed.page_size().to_usize()];
     for index in first..target / page_len {
         let number = u32::try_from(index + 1).map_err(|_| Code::WRITE)?;
         write_page(sealed, raw, number, &zeros)?;
@@ -330,14 +330,14 @@ fn seal_gap(sealed: &mut Sealed, raw: RawFile, len: u64, target: u64) -> Result<
 impl Sealed {
     /// How many whole pages the file has, their length, and how many bytes stand behind the last.
     pub(crate) fn pages(&self) -> Result<(u64, u64, u64)> {
-        let page_len = self.page_size().len() as u64;
+        let page_len = self.page_size().to_usize() as u64;
         let len = self.len()?;
         Ok((len / page_len, page_len, len % page_len))
     }
 
     /// The numbers of those pages with indices from `first` to before `end` that do not open.
     pub(crate) fn bad_pages(&mut self, first: u64, end: u64) -> Result<Vec<u64>> {
-        let mut page = zeroize::Zeroizing::new(vec![0; self.page_size().len()]);
+        let mut page = zeroize::Zeroizing::new(vec![0; self.page_size().to_usize()]);
         let mut bad = Vec::new();
         for index in first..end {
             let number = u32::try_from(index + 1).map_err(|_| Code::READ)?;

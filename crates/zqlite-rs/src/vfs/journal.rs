@@ -100,7 +100,7 @@ impl Journal {
     // --- reading ------------------------------------------------------------------------------
 
     pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let page_len = self.sealed.borrow().page_size().len();
+        let page_len = self.sealed.borrow().page_size().to_usize();
         match buf.len() {
             8 => {
                 let magic = self.read_magic(offset)?;
@@ -274,7 +274,7 @@ impl Journal {
     // --- writing ------------------------------------------------------------------------------
 
     pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
-        let page_len = self.sealed.borrow().page_size().len();
+        let page_len = self.sealed.borrow().page_size().to_usize();
         match *buf {
             // The name in a trailer follows the number of the lock-byte page.
             _ if self.word.is_some_and(|(at, word)| {

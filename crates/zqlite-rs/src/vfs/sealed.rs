@@ -351,7 +351,7 @@ impl Sealed {
         let epochs = opened.epochs.clone();
         header.set_populated();
         header.next_revision().map_err(|_| Code::WRITE)?;
-        self.sync_folder()?;
+        sync_folder(&self.path)?;
         self.write_header(&header, &epochs)
     }
 
@@ -367,18 +367,6 @@ impl Sealed {
         let opened = header::reopen(&a, &b, epochs).map_err(|_| Code::WRITE)?;
         self.page_size = opened.header.page_size();
         self.opened = Some(opened);
-        Ok(())
-    }
-
-    /// The folder, so that a deleted rollback journal stays deleted.
-    #[expect(clippy::unused_self, reason = "uses the path on Unix only")]
-    fn sync_folder(&self) -> Result<()> {
-        #[cfg(unix)]
-        if let Some(folder) = self.path.parent() {
-            std::fs::File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|_| Code(libsqlite3_sys::SQLITE_IOERR_DIR_FSYNC))?;
-        }
         Ok(())
     }
 
@@ -491,6 +479,18 @@ impl Sealed {
             source,
         }
     }
+}
+
+/// Syncs the folder of a file, so that a rollback journal that was deleted stays deleted.
+fn sync_folder(path: &Path) -> Result<()> {
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
+        std::fs::File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|_| Code(libsqlite3_sys::SQLITE_IOERR_DIR_FSYNC))?;
+    }
+    Ok(())
 }
 
 /// A file that was never a database (F-11): empty, all zero, or the beginning of our own header.

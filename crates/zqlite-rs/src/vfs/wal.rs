@@ -54,7 +54,7 @@ impl Wal {
     pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
         let sealed = self.sealed.clone();
         let sealed = &mut *sealed.borrow_mut();
-        let page_len = sealed.page_size().len();
+        let page_len = sealed.page_size().to_usize();
         match part(offset, buf.len(), page_len).ok_or(Code::READ)? {
             Part::Header => {
                 self.read_from_the_start = true;
@@ -107,7 +107,7 @@ impl Wal {
     pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
         let sealed = self.sealed.clone();
         let sealed = &mut *sealed.borrow_mut();
-        let page_len = sealed.page_size().len();
+        let page_len = sealed.page_size().to_usize();
         self.read_from_the_start = false;
         match part(offset, buf.len(), page_len).ok_or(Code::WRITE)? {
             Part::Header => self.write_header(sealed, buf),
@@ -253,7 +253,7 @@ impl Wal {
 
     fn open_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
         self.frame
-            .resize(FRAME_HEADER_LEN + sealed.page_size().len(), 0);
+            .resize(FRAME_HEADER_LEN + sealed.page_size().to_usize(), 0);
         match self.raw.read(&mut self.frame, offset)? {
             Read::Full => {}
             Read::Short => return Err(Code::DATA),
@@ -276,7 +276,7 @@ impl Wal {
             return Ok((0, Vec::new()));
         }
         self.read_header(sealed)?;
-        let frame_len = (FRAME_HEADER_LEN + sealed.page_size().len()) as u64;
+        let frame_len = (FRAME_HEADER_LEN + sealed.page_size().to_usize()) as u64;
         let (mut good, mut bad, mut damaged) = (0, Vec::new(), Vec::new());
         for index in 0..(len - HEADER_LEN) / frame_len {
             match self.open_frame(sealed, HEADER_LEN + index * frame_len) {

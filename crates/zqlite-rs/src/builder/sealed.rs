@@ -1,0 +1,55 @@
+//! What the builder does with keys.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Builder, MakerRule, not_a_uri};
+use crate::Error;
+use crate::vfs::{self, Access};
+
+impl Builder {
+    pub(super) fn connect(self, flags: OpenFlags) -> Result<Connection, Error> {
+        vfs::register()?;
+        let mut access = Access::new(self.keyring);
+        access = match self.maker {
+            MakerRule::Unspecified => access,
+            MakerRule::SignedBy(expected) => access.signed_by(expected),
+            MakerRule::Any => access.accept_any_maker(),
+        };
+        if let Some(slots) = self.create
+            && flags.contains(OpenFlags::SQLITE_OPEN_CREATE)
+        {
+            if slots.is_empty() {
+                return Err(Error::Create(
+                    "give at least one recipient, passphrase or raw key".to_owned(),
+                ));
+            }
+            access = access
+                .create(slots, self.page_size, self.signing_key)
+                .layout_set_by_client();
+        }
+        let connection = open_sealed(&self.path, flags, access)?;
+        if vfs::with_sealed(&connection, |sealed, _| Ok(sealed.opened().is_none())) == Ok(true) {
+            vfs::reserve_trailer(&connection)
+                .map_err(|code| Error::Create(format!("SQLite returned {}", code.0)))?;
+            connection.pragma_update(None, "page_size", self.page_size.get())?;
+        }
+        Ok(connection)
+    }
+}
+
+/// Opens a connection through the VFS; an error of ours comes out in place of SQLite's code for it.
+pub(crate) fn open_sealed(
+    path: &Path,
+    flags: OpenFlags,
+    access: Access,
+) -> Result<Connection, Error> {
+    let path = not_a_uri(path);
+    drop(vfs::take_last_error());
+    vfs::hand_over(Arc::new(access), || {
+        Connection::open_with_flags_and_vfs(&path, flags, vfs::NAME)
+    })
+    .map_err(|error| vfs::take_last_error().unwrap_or(Error::Sqlite(error)))
+}
