@@ -1,4 +1,10 @@
-//! Post-quantum sealing for SQLite files.
+#![doc = include_str!("../README.md")]
+//!
+//! # This crate
+//!
+//! `zqlite-pq` is the part that knows the file format: bytes in, bytes out. [`header`] makes and opens
+//! headers with the keys of a [`header::Keyring`], [`page`] seals and opens pages under an epoch's keys,
+//! [`text`] reads and writes keys. To work with databases, use `zqlite-rs`.
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::exhaustive_enums)]
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dilithium_py.ml_dsa import ML_DSA_65
+from kyber_py.ml_kem import ML_KEM_768
 from read_format import *
 
 SEED = sys.argv[2] if len(sys.argv) > 2 else 'zqlite-format-vectors-v1'
@@ -431,6 +432,13 @@ def units():
     w = hpke_wrap(pk, eseed, (L + 'slot/wrap').encode(), slot_aad(fid, 1, 1), key)
     assert xwing_decaps(seed, w['enc']) == w['shared']
     u['hpke_wrap'] = dict(xwing_seed=H(seed), xwing_public_key=H(pk), eseed=H(eseed), enc=H(w['enc']), shared_secret=H(w['shared']), info=H((L + 'slot/wrap').encode()), aad=H(slot_aad(fid, 1, 1)), plaintext=H(key), key=H(w['key']), nonce=H(w['nonce']), sealed=H(w['sealed']))
+    # what would open if an all-zero X25519 secret were let through; it must not, whatever the point of low order
+    u['hpke_all_zero'] = []
+    for point in (bytes(32), be(1, 32)[::-1], bytes.fromhex('e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800'), ((1 << 255) - 19).to_bytes(32, 'little')):
+        ss_m, ct_m = ML_KEM_768._encaps_internal(pk[:1184], eseed[:32])
+        hk, hn = hpke_schedule(xwing_combine(ss_m, bytes(32), point, pk[1184:]), (L + 'slot/wrap').encode())
+        assert xwing_decaps(seed, ct_m + point) is None
+        u['hpke_all_zero'].append(dict(xwing_seed=H(seed), enc=H(ct_m + point), aad=H(slot_aad(fid, 1, 1)), sealed=H(AESGCM(hk).encrypt(hn, key, slot_aad(fid, 1, 1))), recipient=H(pk[:1184] + point)))
     u['hint'] = dict(file_id=H(fid), enc=H(w['enc']), xwing_public_key=H(pk), hint=H(hint_of(fid, w['enc'], pk)))
     salt = R('unit|argon-salt', 16)
     raw = R('unit|raw', 32)

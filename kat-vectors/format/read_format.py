@@ -95,11 +95,11 @@ def xwing_encaps(pk, eseed):
     return ct_m + ct_x, xwing_combine(ss_m, ss_x, ct_x, pk[1184:])
 
 def xwing_decaps(seed, enc):
-    """shared secret; an all-zero X25519 secret, which the library refuses, is not treated specially (section 1)"""
+    """shared secret; None if the X25519 secret is all zero, which the library refuses (section 1)"""
     _, dk, sk, pk_x = xwing_expand(seed)
     ss_m = ML_KEM_768._decaps_internal(dk, enc[:1088])
     try: ss_x = sk.exchange(X25519PublicKey.from_public_bytes(enc[1088:]))
-    except ValueError: ss_x = bytes(32)
+    except ValueError: return None
     return xwing_combine(ss_m, ss_x, enc[1088:], pk_x)
 
 HPKE_SUITE = b'HPKE' + be(0x647a, 2) + be(1, 2) + be(2, 2)
@@ -312,7 +312,9 @@ def keys_from_slots(copy, creds):
         for seed, pk in creds.seeds(copy, s):
             if not hmac.compare_digest(hint_of(copy.file_id, s.enc, pk), s.hint): continue
             any_hint = True
-            key, nonce = hpke_schedule(xwing_decaps(seed, s.enc), (L + 'slot/wrap').encode())
+            shared = xwing_decaps(seed, s.enc)
+            if shared is None: continue
+            key, nonce = hpke_schedule(shared, (L + 'slot/wrap').encode())
             try: epoch_key = AESGCM(key).decrypt(nonce, s.sealed, slot_aad(copy.file_id, copy.epoch, s.kind))
             except InvalidTag: continue
             if hmac.compare_digest(EpochKeys(copy.file_id, epoch_key).commitment, copy.commitment): found.append((i, pk, epoch_key))
@@ -421,7 +423,7 @@ def read_wal(header, wal, notes):
     if head is None or u32(head) & ~1 != 0x377f0682 or u32(head, 4) != 3007000 or u32(head, 8) != n:
         notes.append('the WAL header is not valid; the log is empty')
         return b'', set()
-    out, o, committed, pending = head, 32, set(), set()
+    out, o, committed, pending = bytearray(head), 32, set(), set()
     while o + 24 + n <= len(wal):
         fh = wal[o:o + 8] + wal_unmask(key, o + 8, wal[o + 8:o + 24])
         if fh[8:16] != head[16:24]: break
@@ -436,7 +438,7 @@ def read_wal(header, wal, notes):
             pending = set()
         o += 24 + n
     notes.append(f'{(o - 32) // (24 + n)} WAL frames')
-    return out, committed
+    return bytes(out), committed
 
 # ---------------------------------------------------------------- section 11: rollback journal
 JOURNAL_MAGIC = bytes.fromhex('d9d505f920a163d7')
@@ -481,13 +483,13 @@ def read_journal(header, j, notes):
     if trailer:
         end = trailer[0]
         notes.append('super-journal ' + repr(trailer[1][4:-16]))
-    out, o, pages = b'', 0, set()
+    j, out, o, pages = j[:end], bytearray(), 0, set()
     while o + 512 <= end:
-        got = journal_header(header, j[:end], o, jid)
+        got = journal_header(header, j, o, jid)
         if got is None: break
         h = got[0]
         count, seed = u32(h, 8), u32(h, 12)
-        out = out.ljust(o, b'\0') + h + bytes(484)
+        out += bytes(o - len(out)) + h + bytes(484)
         o += 512
         records = (end - o) // (n + 8) if count == 0xffffffff else count
         i = 0
@@ -503,8 +505,8 @@ def read_journal(header, j, notes):
         notes.append(f'journal segment of {i} records (count {count:#x})')
         if count == 0xffffffff: break
         o += -o % 512
-    if trailer: out = out.ljust(trailer[0], b'\0') + trailer[1]
-    return out, initial, pages
+    if trailer: out += bytes(trailer[0] - len(out)) + trailer[1]
+    return bytes(out), initial, pages
 
 # ---------------------------------------------------------------- the whole file
 def read_sealed(path, creds, verify_key=None, file_id=None, sidecars=True):

@@ -64,10 +64,12 @@ fn report(args: &Encrypt, encrypted: &Encrypted, is_signed: bool) -> Result<()> 
     writeln!(out, "file id: {file_id}")?;
     let key = if !args.recipient.is_empty() || !args.recipients_file.is_empty() {
         " -i IDENTITY-FILE"
-    } else if !args.passphrase_file.is_empty() || args.passphrase {
+    } else if !args.passphrase_file.is_empty() {
         " --passphrase-file FILE"
-    } else {
+    } else if !args.raw_key_file.is_empty() {
         " --raw-key-file FILE"
+    } else {
+        " --passphrase"
     };
     let maker = if is_signed {
         format!(" --signed-by KEY@{file_id}")

@@ -12,9 +12,12 @@ use crate::output::{self, Remarks};
 use crate::rows::{Printer, Separator};
 
 pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
+    if args.sql.is_none() && io::stdin().is_terminal() {
+        bail!(Fault::usage("no SQL").hint("give it as the last argument, or - to type it"));
+    }
     let credentials = open::credentials(&args.keys, remarks)?;
     let sql = match args.sql.as_deref() {
-        None | Some("-") => read_stdin(args.sql.is_none())?,
+        None | Some("-") => read_stdin()?,
         Some(sql) => sql.to_owned(),
     };
     let access = if args.write {
@@ -35,10 +38,7 @@ pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
     Ok(())
 }
 
-fn read_stdin(is_implied: bool) -> Result<String> {
-    if is_implied && io::stdin().is_terminal() {
-        bail!(Fault::usage("no SQL").hint("give it as the last argument, or - to type it"));
-    }
+fn read_stdin() -> Result<String> {
     let mut sql = String::new();
     keys::claim_stdin()?
         .read_to_string(&mut sql)

@@ -210,7 +210,8 @@ impl Database {
     pub(super) fn committed(&mut self) -> Result<()> {
         let mut sealed = self.sealed.borrow_mut();
         sealed.end_batch();
-        if sealed.opened().is_some() && layout::logical_len(self.raw.len()?) > 0 {
+        let unpopulated = sealed.opened().is_some_and(|opened| !opened.header.populated());
+        if unpopulated && layout::logical_len(self.raw.len()?) > 0 {
             sealed.set_populated()?;
         }
         Ok(())

@@ -332,7 +332,8 @@ impl Sealed {
             }
             self.reload()?;
         }
-        if layout::logical_len(self.raw.len()?) > 0 {
+        let populated = self.header()?.populated();
+        if !populated && layout::logical_len(self.raw.len()?) > 0 {
             self.set_populated()
         } else {
             Ok(())
@@ -370,7 +371,7 @@ impl Sealed {
         Ok(())
     }
 
-    /// The header of a new file, before its first page. EXCLUSIVE is held.
+    /// The header of a new file, before its first page or journal header. The write lock is held.
     pub(super) fn ensure_header(&mut self) -> Result<()> {
         if self.opened.is_some() {
             return Ok(());
