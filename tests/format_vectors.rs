@@ -114,7 +114,7 @@ fn keyrings(file: &Case) -> Vec<(&'static str, Keyring)> {
         }
     };
     add("identity", &|k| {
-        k.add_identity(Identity::parse(&credentials.text("identity")).unwrap())
+        k.add_identity(Identity::parse(&credentials.text("identity")).unwrap());
     });
     add("passphrase", &|k| {
         k.add_passphrase(Passphrase::from_bytes(
@@ -122,7 +122,7 @@ fn keyrings(file: &Case) -> Vec<(&'static str, Keyring)> {
         ));
     });
     add("raw_key", &|k| {
-        k.add_raw_key(RawKey::from_bytes(credentials.array("raw_key")))
+        k.add_raw_key(RawKey::from_bytes(credentials.array("raw_key")));
     });
     keyrings
 }

@@ -13,13 +13,22 @@ fn the_published_vectors_seal_and_open() {
         let nonce = field("nonce").try_into().unwrap();
         let mut buf = field("pt");
         let tag = key.seal_in_place(&nonce, &field("aad"), &mut buf);
-        assert_eq!([buf.as_slice(), &tag].concat(), field("ct"), "{}", case["id"]);
-        key.open_in_place(&nonce, &field("aad"), &mut buf, &tag).unwrap();
+        assert_eq!(
+            [buf.as_slice(), &tag].concat(),
+            field("ct"),
+            "{}",
+            case["id"]
+        );
+        key.open_in_place(&nonce, &field("aad"), &mut buf, &tag)
+            .unwrap();
         assert_eq!(buf, field("pt"));
         let mut other = nonce;
         other[0] ^= 1;
         let tag = key.seal_in_place(&nonce, &field("aad"), &mut buf);
-        assert!(key.open_in_place(&other, &field("aad"), &mut buf, &tag).is_err());
+        assert!(
+            key.open_in_place(&other, &field("aad"), &mut buf, &tag)
+                .is_err()
+        );
         ran += 1;
     }
     assert_eq!(ran, 2);

@@ -1,6 +1,7 @@
 //! What a header says to someone who has no key.
 
-use super::{DecodeError, Expected, Header, SignatureError};
+use super::open::undecodable;
+use super::{DecodeError, Expected, Header, HeaderOpenError, SignatureError};
 
 /// What can be known of a header without a key. Nothing of it is authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Inspection {
     pub identical: bool,
     /// Whether the signature of the header fits the key beside it.
     pub signature: SignatureState,
+    /// What the copies say about the file if neither decodes.
+    pub refusal: Option<HeaderOpenError>,
 }
 
 /// Whether a header is signed, by the key that it names itself. That proves nothing about who made it.
@@ -45,7 +48,11 @@ pub fn inspect(copy_a: &[u8], copy_b: &[u8]) -> Inspection {
         copies: [Header::decode(copy_a), Header::decode(copy_b)],
         identical: copy_a == copy_b,
         signature: SignatureState::Missing,
+        refusal: None,
     };
+    if let [Err(a), Err(b)] = inspection.copies {
+        inspection.refusal = Some(undecodable([copy_a, copy_b], a, b));
+    }
     if let Some(header) = inspection.header()
         && let Some(key) = header.signer()
     {

@@ -166,6 +166,19 @@ fn choose_ordered(
     };
     match judge(&second, second_copy, expected, unlock) {
         Ok(Unlocked { epochs, slot }) => {
+            // Its key may open the newer copy, too (F-9): the slot may have been taken away.
+            let newer = judge(&first, first_copy, expected, &mut |header, copy| {
+                unlock_known(header, copy, &epochs)
+            });
+            if let Ok(Unlocked { epochs, .. }) = newer {
+                let other = untried_state(&second, second_copy, &first, &epochs);
+                return Ok(Opened {
+                    header: first,
+                    epochs,
+                    slot: None,
+                    copies: [CopyState::Good, other],
+                });
+            }
             let other = refused_state(&first, &refusal);
             Ok(Opened {
                 header: second,
@@ -303,30 +316,21 @@ fn verdict(header: &Header, refusals: &[Refusal]) -> HeaderOpenError {
     }
 }
 
-/// A header from the future is said to be one, unless one copy is of this version and damaged.
-fn undecodable(copies: [&[u8]; 2], a: DecodeError, b: DecodeError) -> HeaderOpenError {
+/// Of two copies that do not decode, the one that says most (F-9).
+pub(super) fn undecodable(copies: [&[u8]; 2], a: DecodeError, b: DecodeError) -> HeaderOpenError {
     if !copies.into_iter().any(begins_sealed) {
         return HeaderOpenError::NotSealed;
     }
-    let says_nothing = |error| {
-        matches!(
-            error,
-            DecodeError::NotSealed | DecodeError::Truncated { .. }
-        )
-    };
-    match (a, b) {
-        (DecodeError::VersionUnsupported { found }, other)
-        | (other, DecodeError::VersionUnsupported { found })
-            if says_nothing(other) || matches!(other, DecodeError::VersionUnsupported { .. }) =>
-        {
-            HeaderOpenError::VersionUnsupported { found }
+    for error in [a, b] {
+        match error {
+            DecodeError::VersionUnsupported { found } => {
+                return HeaderOpenError::VersionUnsupported { found };
+            }
+            DecodeError::SuiteUnsupported { found } => {
+                return HeaderOpenError::SuiteUnsupported { found };
+            }
+            _ => {}
         }
-        (DecodeError::SuiteUnsupported { found }, other)
-        | (other, DecodeError::SuiteUnsupported { found })
-            if says_nothing(other) || matches!(other, DecodeError::SuiteUnsupported { .. }) =>
-        {
-            HeaderOpenError::SuiteUnsupported { found }
-        }
-        _ => HeaderOpenError::Damaged { a, b },
     }
+    HeaderOpenError::Damaged { a, b }
 }

@@ -354,6 +354,17 @@ fn a_flipped_bit_in_one_header_copy_is_reported_and_in_both_it_is_damage() {
     }
 }
 
+/// What is done to a file.
+enum Change {
+    Cut(u64),
+    Flip(usize),
+}
+
+fn cut(path: &Path, len: u64) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_len(len).unwrap();
+}
+
 #[test]
 fn a_wal_that_is_cut_or_damaged_after_the_first_commit_gives_the_state_after_it() {
     let file = file("wal.zqlite");
@@ -366,36 +377,30 @@ fn a_wal_that_is_cut_or_damaged_after_the_first_commit_gives_the_state_after_it(
             .iter()
             .any(|frame| frame.number::<usize>("offset") == after_first)
     );
-    let cut = |len: u64| {
-        move |wal: &Path| {
-            std::fs::File::options()
-                .write(true)
-                .open(wal)
-                .unwrap()
-                .set_len(len)
-                .unwrap()
-        }
-    };
-    let flip_at = |offset: usize| move |wal: &Path| flip(wal, offset);
-    let changes: [(&str, Box<dyn Fn(&Path)>); 7] = [
+    let len = whole as u64;
+    let changes = [
         (
             "cut behind the first commit",
-            Box::new(cut(after_first as u64)),
+            Change::Cut(after_first as u64),
         ),
-        ("cut within the last frame", Box::new(cut(whole as u64 - 1))),
+        ("cut within the last frame", Change::Cut(len - 1)),
         (
             "cut within a frame header",
-            Box::new(cut(after_first as u64 + 11)),
+            Change::Cut(after_first as u64 + 11),
         ),
-        ("page number", Box::new(flip_at(after_first + 3))),
-        ("masked checksum", Box::new(flip_at(after_first + 20))),
-        ("ciphertext", Box::new(flip_at(after_first + 24 + 99))),
-        ("last tag", Box::new(flip_at(whole - 1))),
+        ("page number", Change::Flip(after_first + 3)),
+        ("masked checksum", Change::Flip(after_first + 20)),
+        ("ciphertext", Change::Flip(after_first + 24 + 99)),
+        ("last tag", Change::Flip(whole - 1)),
     ];
     for (name, change) in changes {
         let dir = tempfile::tempdir().unwrap();
         let path = unpack(&file, dir.path());
-        change(&beside(&path, "-wal"));
+        let wal = beside(&path, "-wal");
+        match change {
+            Change::Cut(len) => cut(&wal, len),
+            Change::Flip(offset) => flip(&wal, offset),
+        }
         let connection = open(&path, raw_keyring(&file)).unwrap();
         assert_eq!(
             assert_expected(&connection, &first.list("expected")),

@@ -70,6 +70,7 @@ fn keys() -> [Key; 3] {
 }
 
 /// The interpreter that was named, if any.
+#[expect(clippy::print_stdout, reason = "says that a test was skipped")]
 fn python() -> Option<String> {
     let python = std::env::var("ZQLITE_PYTHON")
         .ok()

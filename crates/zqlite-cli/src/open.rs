@@ -19,6 +19,8 @@ pub(crate) enum Access {
     ReadOnly,
     /// It may.
     ReadWrite,
+    /// It may, and the schema table too: what `.dump` prints can be read back.
+    ReadWriteSchema,
 }
 
 /// What opens a file, and who must have made it.
@@ -76,8 +78,10 @@ pub(crate) fn connect(
         Some(expected) => builder.signed_by(expected),
         None => builder.accept_any_maker(),
     };
-    if access == Access::ReadOnly {
-        builder = builder.read_only();
-    }
+    builder = match access {
+        Access::ReadOnly => builder.read_only(),
+        Access::ReadWrite => builder,
+        Access::ReadWriteSchema => builder.allow_schema_writes(),
+    };
     builder.open()
 }

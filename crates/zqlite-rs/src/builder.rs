@@ -29,6 +29,7 @@ pub struct Builder {
     maker: MakerRule,
     read_only: bool,
     allow_attach: bool,
+    allow_schema_writes: bool,
     /// `Some`: create the file, with these slots.
     create: Option<Vec<NewSlot>>,
     page_size: PageSize,
@@ -52,6 +53,7 @@ impl Builder {
             maker: MakerRule::Unspecified,
             read_only: false,
             allow_attach: false,
+            allow_schema_writes: false,
             create: None,
             page_size: PageSize::default(),
             signing_key: None,
@@ -138,6 +140,13 @@ impl Builder {
         self
     }
 
+    /// Leaves DEFENSIVE off, so that SQL may write the schema table: dumps with virtual tables need it.
+    #[must_use]
+    pub const fn allow_schema_writes(mut self) -> Self {
+        self.allow_schema_writes = true;
+        self
+    }
+
     /// Opens the connection.
     ///
     /// # Errors
@@ -146,6 +155,7 @@ impl Builder {
         let creates = self.create.is_some() && !self.read_only;
         check_path(&self.path, creates)?;
         let allow_attach = self.allow_attach;
+        let defensive = !self.allow_schema_writes;
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags |= if self.read_only {
             OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -159,7 +169,7 @@ impl Builder {
             flags |= OpenFlags::SQLITE_OPEN_URI;
         }
         let mut connection = self.connect(flags)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, defensive)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             authorize(&context, allow_attach)

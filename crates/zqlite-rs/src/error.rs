@@ -37,7 +37,7 @@ pub enum Error {
         sealed: bool,
     },
     /// The file is empty, or its creation was never finished.
-    #[error("{}: the file is empty; give recipients to create a sealed database in it", path.display())]
+    #[error("{}: not a sealed database: the file is empty (with recipients, one can be created in it)", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
@@ -116,6 +116,15 @@ pub enum Error {
         "this build of zqlite has no feature `pq`: it cannot use keys, and does not open files as plain when one is given"
     )]
     KeysUnsupported,
+    /// The connection keeps its temporary files in plaintext, because its main database is not a sealed one.
+    #[error(
+        "{}: this connection writes temporary files in plaintext, because its main database is not sealed: execute `PRAGMA temp_store=MEMORY` first, or open the main database with `vfs=zqlite`",
+        path.display()
+    )]
+    TemporaryFiles {
+        /// The sealed file.
+        path: PathBuf,
+    },
     /// A sealed database cannot be made as asked.
     #[error("cannot create a sealed database: {0}")]
     Create(String),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use zqlite_pq::header::{self, COPY_LEN, DecodeError, HeaderOpenError, Inspection};
+use zqlite_pq::header::{self, COPY_LEN, Inspection};
 
 use crate::Error;
 use crate::builder::check_path;
@@ -49,13 +49,8 @@ pub fn inspect(path: &Path) -> Result<FileInspection, Error> {
     };
     let (a, b) = (copy(0).map_err(io)?, copy(COPY_LEN as u64).map_err(io)?);
     let header = header::inspect(&a, &b);
-    if let [Err(error_a), Err(error_b)] = &header.copies {
-        return Err(header_error(
-            &unreadable(*error_a, *error_b),
-            path,
-            &a,
-            file_len,
-        ));
+    if let Some(refusal) = &header.refusal {
+        return Err(header_error(refusal, path, &a, file_len));
     }
     Ok(FileInspection {
         file_len,
@@ -64,26 +59,6 @@ pub fn inspect(path: &Path) -> Result<FileInspection, Error> {
         has_wal: is_nonempty(&beside(path, "-wal")),
         has_journal: is_nonempty(&beside(path, "-journal")),
     })
-}
-
-/// The verdict over two copies that do not decode: the one that says most.
-fn unreadable(a: DecodeError, b: DecodeError) -> HeaderOpenError {
-    for error in [a, b] {
-        match error {
-            DecodeError::VersionUnsupported { found } => {
-                return HeaderOpenError::VersionUnsupported { found };
-            }
-            DecodeError::SuiteUnsupported { found } => {
-                return HeaderOpenError::SuiteUnsupported { found };
-            }
-            _ => {}
-        }
-    }
-    if a == DecodeError::NotSealed && b == DecodeError::NotSealed {
-        HeaderOpenError::NotSealed
-    } else {
-        HeaderOpenError::Damaged { a, b }
-    }
 }
 
 /// The path with a suffix, as SQLite names its companions.

@@ -19,6 +19,9 @@ use crate::target::Target;
 use crate::verify::open_reading;
 use crate::vfs::{self, Access, default_vfs_name};
 
+mod schema_order;
+use schema_order::SchemaOrder;
+
 /// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -128,6 +131,7 @@ pub fn encrypt(
     // VACUUM INTO makes pages of the size that the source would have after a VACUUM.
     source.pragma_update(None, "page_size", page_size.get())?;
     let parameters = format!("?vfs={}&reserve={TRAILER_LEN}", vfs::NAME);
+    let order = SchemaOrder::of(&source)?;
     copy(
         source,
         target.unfinished(),
@@ -136,6 +140,7 @@ pub fn encrypt(
         progress,
     )?;
     let made = open_made(target.unfinished())?;
+    order.restore(&made)?;
     restore_journal_mode(&made, shape.wal)?;
     let (pages, file_id) = vfs::with_sealed(&made, |sealed, _| {
         let opened = sealed.opened().ok_or(vfs::Code::NOTFOUND)?;
@@ -172,6 +177,7 @@ pub fn decrypt(
     let shape = Shape::of(&source)?;
     let target = Target::create(plain, options.force)?;
     let plain_vfs = default_vfs_name().unwrap_or_default();
+    let order = SchemaOrder::of(&source)?;
     copy(
         source,
         target.unfinished(),
@@ -180,6 +186,7 @@ pub fn decrypt(
         progress,
     )?;
     let made = open_plain_for_writing(target.unfinished())?;
+    order.restore(&made)?;
     restore_journal_mode(&made, shape.wal)?;
     drop(made);
     target.finish()

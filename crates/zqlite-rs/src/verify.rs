@@ -98,8 +98,8 @@ pub fn verify(
             .problems
             .push(format!("the database cannot be read: {error}"));
     }
-    check_pages(&connection, &mut report, progress)?;
-    check_wal(&connection, &mut report)?;
+    check_pages(&connection, path, &mut report, progress)?;
+    check_wal(&connection, path, &mut report)?;
     check_structures(&connection, &mut report);
     Ok(report)
 }
@@ -165,6 +165,7 @@ fn copy_problems(opened: &Opened) -> Vec<String> {
 
 fn check_pages(
     connection: &Connection,
+    path: &Path,
     report: &mut VerifyReport,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(), Error> {
@@ -186,7 +187,7 @@ fn check_pages(
     while next < pages {
         let end = (next + PAGES_PER_STEP).min(pages);
         let found = with_sealed(connection, |sealed, _| sealed.bad_pages(next, end));
-        bad.extend(found.map_err(|code| io(Path::new("page"), code))?);
+        bad.extend(found.map_err(|code| io(path, code))?);
         next = end;
         if !progress(Progress {
             done: next * page_len,
@@ -203,16 +204,16 @@ fn check_pages(
         Ok(false) => report
             .problems
             .push("the hole at 1 GiB is not zero".to_owned()),
-        Err(code) => return Err(io(Path::new("hole"), code)),
+        Err(code) => return Err(io(path, code)),
     }
     Ok(())
 }
 
-fn check_wal(connection: &Connection, report: &mut VerifyReport) -> Result<(), Error> {
+fn check_wal(connection: &Connection, path: &Path, report: &mut VerifyReport) -> Result<(), Error> {
     let found = with_sealed(connection, |sealed, wal| {
         wal.map(|wal| wal.verify(sealed)).transpose()
     });
-    if let Some((good, damaged)) = found.map_err(|code| io(Path::new("WAL"), code))? {
+    if let Some((good, damaged)) = found.map_err(|code| io(path, code))? {
         report.wal_frames = good;
         name_all(&mut report.problems, &damaged, |index| {
             format!(

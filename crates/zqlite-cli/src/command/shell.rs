@@ -12,7 +12,7 @@ pub(super) fn run(args: ShellArgs, remarks: Remarks) -> Result<()> {
     let access = if args.read_only {
         Access::ReadOnly
     } else {
-        Access::ReadWrite
+        Access::ReadWriteSchema
     };
     let connection = open::connect(&args.sealed, credentials, access)?;
     let shell = Shell::new(&connection, args.mode.form());

@@ -171,11 +171,8 @@ impl Database {
             matches!(rc, sys::SQLITE_READONLY_CANTINIT | sys::SQLITE_READONLY);
     }
 
-    /// After the locks of `slots` were taken.
-    pub(super) fn shm_locked(&mut self, first: u32, count: u32, exclusive: bool) -> Result<()> {
-        if !exclusive {
-            return Ok(());
-        }
+    /// After `count` locks from `first` were taken, exclusively.
+    pub(super) fn shm_locked(&mut self, first: u32, count: u32) -> Result<()> {
         let has = |slot: u32| first <= slot && slot < first + count;
         let mut sealed = self.sealed.borrow_mut();
         if has(WAL_RECOVER) {
@@ -210,7 +207,9 @@ impl Database {
     pub(super) fn committed(&mut self) -> Result<()> {
         let mut sealed = self.sealed.borrow_mut();
         sealed.end_batch();
-        let unpopulated = sealed.opened().is_some_and(|opened| !opened.header.populated());
+        let unpopulated = sealed
+            .opened()
+            .is_some_and(|opened| !opened.header.populated());
         if unpopulated && layout::logical_len(self.raw.len()?) > 0 {
             sealed.set_populated()?;
         }

@@ -118,6 +118,24 @@ struct VfsFile {
     base: sys::sqlite3_file,
     /// A leaked `Box<Kind>`, from a successful xOpen to xClose.
     kind: *mut Kind,
+    host: Host,
+}
+
+/// The connection that a database file belongs to.
+#[derive(Clone, Copy)]
+struct Host {
+    /// From `SQLITE_FCNTL_PDB`: where SQLite keeps, as long as the file is open, the connection that is using
+    /// it. Null until it is told.
+    connection: *mut *mut sys::sqlite3,
+    /// The last lock was refused: SQLite may be in a loop around the busy handler.
+    refused: bool,
+}
+
+impl Host {
+    const UNKNOWN: Self = Self {
+        connection: ptr::null_mut(),
+        refused: false,
+    };
 }
 
 const FILE_LEN: usize = size_of::<VfsFile>();
@@ -332,6 +350,7 @@ unsafe extern "C" fn x_open(
         // SAFETY: as at the top; `out_flags` is null or a place for an int.
         unsafe {
             (*file.cast::<VfsFile>()).kind = Box::into_raw(Box::new(kind));
+            (*file.cast::<VfsFile>()).host = Host::UNKNOWN;
             (*file).pMethods = &raw const METHODS;
             if !out_flags.is_null() {
                 *out_flags = opened_flags;
@@ -503,6 +522,7 @@ unsafe extern "C" fn x_sync(file: *mut sys::sqlite3_file, flags: c_int) -> c_int
         // SAFETY: an open file of ours.
         match unsafe { kind(file) } {
             Kind::Database(file) => file.sync(flags),
+            Kind::Journal(file) => file.sync(flags),
             other => other.raw().sync_with(flags),
         }
     })
@@ -525,13 +545,25 @@ unsafe extern "C" fn x_file_size(file: *mut sys::sqlite3_file, out: *mut i64) ->
 }
 
 unsafe extern "C" fn x_lock(file: *mut sys::sqlite3_file, level: c_int) -> c_int {
-    guard(|| {
+    let rc = guard(|| {
         // SAFETY: an open file of ours.
         match unsafe { kind(file) } {
             Kind::Database(file) => file.lock(level),
             other => other.raw().lock(level),
         }
-    })
+    });
+    if rc == sys::SQLITE_OK && level == sys::SQLITE_LOCK_SHARED {
+        // SAFETY: an open file of ours.
+        let rc = unsafe { begin_read(file) };
+        if rc != sys::SQLITE_OK {
+            // SAFETY: as above; the lock that was just taken is given up.
+            unsafe { x_unlock(file, sys::SQLITE_LOCK_NONE) };
+        }
+        return rc;
+    }
+    // SAFETY: an open file of ours.
+    unsafe { (*file.cast::<VfsFile>()).host.refused = rc == sys::SQLITE_BUSY };
+    rc
 }
 
 unsafe extern "C" fn x_unlock(file: *mut sys::sqlite3_file, level: c_int) -> c_int {
@@ -571,6 +603,11 @@ unsafe extern "C" fn x_file_control(
             sys::SQLITE_OK
         }
         (sys::SQLITE_FCNTL_MMAP_SIZE, _) => sys::SQLITE_NOTFOUND,
+        (sys::SQLITE_FCNTL_PDB, Kind::Database(_)) => {
+            // SAFETY: an open file of ours.
+            unsafe { (*file.cast::<VfsFile>()).host.connection = arg.cast() };
+            pass()
+        }
         (sys::SQLITE_FCNTL_PRAGMA, Kind::Database(database)) => {
             // SAFETY: `arg` is the array of strings that SQLite documents for this operation.
             match unsafe { pragma(database, arg.cast::<*mut c_char>()) } {
@@ -701,11 +738,20 @@ unsafe extern "C" fn x_shm_lock(
         return pass(flags);
     }
     let rc = pass(flags);
+    let exclusive = flags & sys::SQLITE_SHM_EXCLUSIVE != 0;
+    if exclusive {
+        // SAFETY: an open file of ours.
+        unsafe { (*file.cast::<VfsFile>()).host.refused = rc == sys::SQLITE_BUSY };
+    }
     if rc != sys::SQLITE_OK {
         return rc;
     }
-    let exclusive = flags & sys::SQLITE_SHM_EXCLUSIVE != 0;
-    let rc = guard(|| database.shm_locked(from, slots, exclusive));
+    let rc = if exclusive {
+        guard(|| database.shm_locked(from, slots))
+    } else {
+        // SAFETY: an open file of ours.
+        unsafe { begin_read(file) }
+    };
     if rc != sys::SQLITE_OK {
         database.shm_unlocked(from, slots);
         pass((flags & !sys::SQLITE_SHM_LOCK) | sys::SQLITE_SHM_UNLOCK);
@@ -724,6 +770,97 @@ unsafe extern "C" fn x_shm_unmap(file: *mut sys::sqlite3_file, delete: c_int) ->
     let raw = unsafe { kind(file) }.raw();
     below!(raw, xShmUnmap, sys::SQLITE_OK, delete)
 }
+
+// --- the connection's temporary files --------------------------------------------------------------
+
+/// When a read transaction begins: SQLite writes temporary files through the VFS of the *connection*. If that
+/// is not ours, they would hold plaintext, unless they stay in memory.
+///
+/// # Safety
+/// `file` is an open file of ours.
+unsafe fn begin_read(file: *mut sys::sqlite3_file) -> c_int {
+    // SAFETY: by the contract; `connection` is null or, see `Host`, valid as long as the file is open.
+    let (host, connection) = unsafe {
+        let host = &mut (*file.cast::<VfsFile>()).host;
+        let connection = if host.connection.is_null() {
+            ptr::null_mut()
+        } else {
+            *host.connection
+        };
+        (host, connection)
+    };
+    // The statement below resets SQLite's count of busy retries: inside a busy loop it would never end. A
+    // lock that was refused comes after one that was granted, and was checked.
+    if connection.is_null() || core::mem::take(&mut host.refused) {
+        return sys::SQLITE_OK;
+    }
+    // SAFETY: SQLite is in a call on this connection, on this thread.
+    if unsafe { temporary_files_are_safe(connection) } {
+        return sys::SQLITE_OK;
+    }
+    // SAFETY: an open file of ours.
+    let path = match unsafe { kind(file) } {
+        Kind::Database(database) => database.sealed.borrow().path().to_owned(),
+        _ => PathBuf::new(),
+    };
+    let error = Error::TemporaryFiles { path };
+    let code = Code::from(&error);
+    log(code, &error);
+    access::set_last_error(error);
+    code.0
+}
+
+/// Whether the connection's temporary files are encrypted, or in memory.
+///
+/// # Safety
+/// `connection` is open, and this thread is in a call on it.
+unsafe fn temporary_files_are_safe(connection: *mut sys::sqlite3) -> bool {
+    let own: OpenFn = x_open;
+    let mut vfs: *mut sys::sqlite3_vfs = ptr::null_mut();
+    // SAFETY: by the contract; the operation stores a VFS pointer, and calls no method of a file.
+    let ours = unsafe {
+        sys::sqlite3_file_control(
+            connection,
+            c"main".as_ptr(),
+            sys::SQLITE_FCNTL_VFS_POINTER,
+            (&raw mut vfs).cast(),
+        ) == sys::SQLITE_OK
+            && !vfs.is_null()
+            && (*vfs).xOpen.is_some_and(|open| ptr::fn_addr_eq(open, own))
+    };
+    // SAFETY: reads a string.
+    if ours || unsafe { sys::sqlite3_compileoption_used(c"TEMP_STORE=3".as_ptr()) } != 0 {
+        return true;
+    }
+    let mut statement: *mut sys::sqlite3_stmt = ptr::null_mut();
+    // This statement needs no schema, so it takes no lock and touches no file: it may run inside another.
+    // SAFETY: by the contract; the statement is finalised before we return. Finalising null does nothing.
+    unsafe {
+        let rc = sys::sqlite3_prepare_v2(
+            connection,
+            c"PRAGMA temp_store".as_ptr(),
+            -1,
+            &raw mut statement,
+            ptr::null_mut(),
+        );
+        let in_memory = rc == sys::SQLITE_OK
+            && sys::sqlite3_step(statement) == sys::SQLITE_ROW
+            && sys::sqlite3_column_int(statement, 0) == TEMP_STORE_MEMORY;
+        sys::sqlite3_finalize(statement);
+        in_memory
+    }
+}
+
+/// The value of `PRAGMA temp_store` for files in memory.
+const TEMP_STORE_MEMORY: c_int = 2;
+
+type OpenFn = unsafe extern "C" fn(
+    *mut sys::sqlite3_vfs,
+    *const c_char,
+    *mut sys::sqlite3_file,
+    c_int,
+    *mut c_int,
+) -> c_int;
 
 // --- the rest of the VFS is the one below ---------------------------------------------------------
 

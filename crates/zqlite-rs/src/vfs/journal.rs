@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use core::ffi::c_int;
+use libsqlite3_sys::SQLITE_SYNC_NORMAL;
 use zqlite_pq::label;
 use zqlite_pq::page::Place;
 
@@ -37,8 +39,12 @@ pub(super) struct Journal {
     pub(super) raw: RawFile,
     /// Id and MAC epoch, from the header at offset 0.
     identity: Option<Identity>,
-    /// Whether this connection wrote the journal: then no record of it may be missing.
+    /// Whether this connection wrote the journal: then none of the records that it wrote may be missing.
     own: bool,
+    /// End of the last record that it wrote; what stands behind is left from an earlier transaction.
+    own_end: u64,
+    /// Whether records were written since the last sync.
+    unsynced: bool,
     /// SQLite's part of the authentic headers, by offset.
     headers: BTreeMap<u64, [u8; SQLITE_LEN]>,
     /// The 4 bytes that were read or written last, and where.
@@ -70,6 +76,8 @@ impl Journal {
             raw,
             identity: None,
             own: false,
+            own_end: 0,
+            unsynced: false,
             headers: BTreeMap::new(),
             word: None,
             checksum: None,
@@ -95,6 +103,12 @@ impl Journal {
         }
         self.trailer = Trailer::Unknown;
         self.raw.truncate(len)
+    }
+
+    pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
+        self.raw.sync_with(flags)?;
+        self.unsynced = false;
+        Ok(())
     }
 
     // --- reading ------------------------------------------------------------------------------
@@ -214,10 +228,10 @@ impl Journal {
                 page.fill(0);
                 return Err(self.bad_record(record_offset, page.len()));
             }
-            // SQLite reads the place of a trailer as a record, and stops at its number.
+            // SQLite stops at such a number, wherever it stands: no record has it.
             Read::Full if number == 0 || number == lock_byte_page(page.len()) => {
                 page.fill(0);
-                return Err(Code::SHORT_READ);
+                return Err(self.bad_record(record_offset, page.len()));
             }
             Read::Full => {}
         }
@@ -242,7 +256,11 @@ impl Journal {
     /// What a record that does not open means (F-31).
     fn bad_record(&self, record_offset: u64, page_len: usize) -> Code {
         if self.own {
-            return Code::DATA;
+            return if record_offset < self.own_end {
+                Code::DATA
+            } else {
+                Code::SHORT_READ
+            };
         }
         let Some((start, header)) = self.segment(record_offset) else {
             return Code::DATA;
@@ -333,6 +351,11 @@ impl Journal {
         let (head, _) = sqlite.split_at_mut(COUNT_UPDATE_LEN);
         head.copy_from_slice(buf);
         let sealed_part = self.seal_header(&sqlite, offset)?;
+        // With synchronous=NORMAL SQLite writes the count and then syncs once: after a power cut, a record that
+        // is missing below the count could not be told from one that was altered (F-29, F-31).
+        if self.unsynced {
+            self.sync(SQLITE_SYNC_NORMAL)?;
+        }
         self.raw.write(&sealed_part, offset)?;
         self.headers.insert(offset, sqlite);
         Ok(())
@@ -368,7 +391,10 @@ impl Journal {
         self.sealed
             .borrow_mut()
             .seal_page(number, place, page, |stored| raw.write(stored, offset))?;
-        self.checksum = Some((offset + page.len() as u64, 0));
+        let end = offset + page.len() as u64;
+        self.checksum = Some((end, 0));
+        self.own_end = self.own_end.max(end);
+        self.unsynced = true;
         Ok(())
     }
 
@@ -392,6 +418,8 @@ impl Journal {
         };
         let mac = trailer_mac(&self.sealed.borrow(), identity, start, &trailer)?;
         self.raw.write(&mac, end)?;
+        // A longer journal may lie behind it; SQLite, which cuts it off, sees the logical size.
+        self.raw.truncate(end + MAC_LEN as u64)?;
         self.trailer = Trailer::Until(end);
         Ok(())
     }
@@ -448,6 +476,7 @@ impl Journal {
     fn forget(&mut self) {
         self.identity = None;
         self.own = false;
+        self.own_end = 0;
         self.headers.clear();
         self.word = None;
         self.checksum = None;

@@ -23,6 +23,8 @@ pub(crate) struct Sealed {
     pub(super) raw: RawFile,
     path: PathBuf,
     access: Arc<Access>,
+    /// Whether the file was opened for writing.
+    writable: bool,
     /// `None` until the file has a header.
     opened: Option<Opened>,
     page_size: PageSize,
@@ -75,6 +77,7 @@ impl Sealed {
             raw,
             path,
             access,
+            writable,
             opened: None,
             page_size,
             opener: PageOpener::new(),
@@ -92,6 +95,10 @@ impl Sealed {
     /// Whether SQLite must be told the layout of a file that has no pages yet.
     pub(super) fn announces_layout(&self) -> bool {
         !self.access.is_layout_set_by_client()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) const fn page_size(&self) -> PageSize {
@@ -322,6 +329,10 @@ impl Sealed {
         let Some(opened) = &self.opened else {
             return Ok(());
         };
+        // Who may only read takes the WAL's WRITE lock, too, to recover.
+        if !self.writable {
+            return Ok(());
+        }
         if !opened.is_healthy() {
             let bytes = opened.header.encode(opened.epochs.newest());
             for (state, offset) in opened.copies.iter().zip([0, COPY_LEN as u64]) {
@@ -519,6 +530,11 @@ pub(crate) fn header_error(error: &HeaderOpenError, path: &Path, start: &[u8], l
             found: *found,
         },
         HeaderOpenError::Signature(error) => signature_error(error, &path),
+        // The file may be in order: this machine cannot try the passphrase.
+        HeaderOpenError::Argon2(error) => Error::Io {
+            path,
+            source: std::io::Error::other(error.to_string()),
+        },
         other => Error::Damaged {
             path,
             what: other.to_string(),

@@ -22,6 +22,8 @@ struct Sealed {
 /// An encrypted file without a name.
 pub(super) struct TempFile {
     raw: RawFile,
+    /// Whose file this is: after a fork, parent and child would count the same nonces.
+    process: u32,
     key: aead::Key,
     next_counter: u64,
     blocks: Vec<Option<Sealed>>,
@@ -39,6 +41,7 @@ impl TempFile {
         getrandom::fill(key.as_mut()).map_err(|_| Code::INTERNAL)?;
         Ok(Self {
             raw,
+            process: std::process::id(),
             key: aead::Key::new(&key),
             next_counter: 0,
             blocks: Vec::new(),
@@ -152,6 +155,9 @@ impl TempFile {
         };
         if !self.dirty {
             return Ok(());
+        }
+        if self.process != std::process::id() {
+            return Err(Code::WRITE);
         }
         self.scratch.copy_from_slice(&self.plain);
         let counter = self.next_counter;
