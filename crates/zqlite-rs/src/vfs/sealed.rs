@@ -171,8 +171,8 @@ impl Sealed {
             .ok()
         });
         // A remembered key of another file, or of an earlier epoch, does not open it: the keyring may.
-        let (opened, kind) = if let Some(opened) = reopened {
-            (opened, None)
+        let (opened, maker_knew_a_secret) = if let Some(opened) = reopened {
+            (opened, true)
         } else {
             let opened = match self.access.maker() {
                 Maker::SignedBy(expected) => {
@@ -182,13 +182,17 @@ impl Sealed {
             };
             match opened {
                 Ok(opened) => {
-                    let kind = opened.slot_kind();
-                    (opened, kind)
+                    // A passphrase or a raw key is a secret that the maker must have had, too; a recipient
+                    // is public.
+                    let secret = opened
+                        .slot_kind()
+                        .is_some_and(|kind| kind != SlotKind::Recipient);
+                    (opened, secret)
                 }
                 Err(error) => return self.no_header(&error, &a, len),
             }
         };
-        self.check_maker(&opened.header, kind)?;
+        self.check_maker(&opened.header, maker_knew_a_secret)?;
         self.check_succession(&opened)?;
         self.access.remember(&opened.epochs);
         self.page_size = opened.header.page_size();
@@ -245,7 +249,7 @@ impl Sealed {
     fn check_maker(
         &self,
         header: &Header,
-        kind: Option<SlotKind>,
+        maker_knew_a_secret: bool,
     ) -> core::result::Result<(), Error> {
         if let (Maker::Unspecified | Maker::Any, Some(signer)) =
             (self.access.maker(), header.signer())
@@ -259,12 +263,9 @@ impl Sealed {
                 .map_err(|error| signature_error(&error, &self.path))?;
         }
         match self.access.maker() {
-            // A passphrase or a raw key is a secret that the maker must have had, too.
-            Maker::Unspecified if kind == Some(SlotKind::Recipient) => {
-                Err(Error::MakerUnspecified {
-                    path: self.path.clone(),
-                })
-            }
+            Maker::Unspecified if !maker_knew_a_secret => Err(Error::MakerUnspecified {
+                path: self.path.clone(),
+            }),
             _ => Ok(()),
         }
     }
