@@ -16,11 +16,11 @@ use crate::output::Remarks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// It may not.
-    ReadOnly,
+    Read,
     /// It may.
-    ReadWrite,
+    Write,
     /// It may, and the schema table too: what `.dump` prints can be read back.
-    ReadWriteSchema,
+    WriteSchema,
 }
 
 /// What opens a file, and who must have made it.
@@ -79,9 +79,9 @@ pub(crate) fn connect(
         None => builder.accept_any_maker(),
     };
     builder = match access {
-        Access::ReadOnly => builder.read_only(),
-        Access::ReadWrite => builder,
-        Access::ReadWriteSchema => builder.allow_schema_writes(),
+        Access::Read => builder.read_only(),
+        Access::Write => builder,
+        Access::WriteSchema => builder.allow_schema_writes(),
     };
     builder.open()
 }

@@ -21,9 +21,9 @@ pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
         Some(sql) => sql.to_owned(),
     };
     let access = if args.write {
-        Access::ReadWrite
+        Access::Write
     } else {
-        Access::ReadOnly
+        Access::Read
     };
     let connection = open::connect(&args.sealed, credentials, access)?;
     let mut out = output::stdout();
@@ -53,7 +53,7 @@ fn explain_read_only(error: anyhow::Error, access: Access) -> anyhow::Error {
         Some(zqlite::Error::Sqlite(error)) => error.sqlite_error_code(),
         _ => None,
     };
-    if access == Access::ReadOnly && code == Some(ErrorCode::ReadOnly) {
+    if access == Access::Read && code == Some(ErrorCode::ReadOnly) {
         return Fault::new("the statement would change the database")
             .hint("--write permits it")
             .into();

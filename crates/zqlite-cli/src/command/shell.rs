@@ -10,9 +10,9 @@ use crate::shell::Shell;
 pub(super) fn run(args: ShellArgs, remarks: Remarks) -> Result<()> {
     let credentials = open::credentials(&args.keys, remarks)?;
     let access = if args.read_only {
-        Access::ReadOnly
+        Access::Read
     } else {
-        Access::ReadWriteSchema
+        Access::WriteSchema
     };
     let connection = open::connect(&args.sealed, credentials, access)?;
     let shell = Shell::new(&connection, args.mode.form());
