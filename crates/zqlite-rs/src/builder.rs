@@ -224,6 +224,11 @@ fn authorize(context: &AuthContext<'_>, allow_attach: bool) -> Authorization {
         AuthAction::Attach { filename } if !allow_attach && !filename.is_empty() => {
             Authorization::Deny
         }
+        // A file name that is computed or bound reaches the authorizer as null.
+        AuthAction::Unknown {
+            code: rusqlite::ffi::SQLITE_ATTACH,
+            ..
+        } if !allow_attach => Authorization::Deny,
         AuthAction::Function { function_name }
             if function_name.eq_ignore_ascii_case("load_extension") =>
         {

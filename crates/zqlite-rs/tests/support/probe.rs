@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::{Mutex, PoisonError};
 
-use zqlite::rusqlite::ffi;
+use rusqlite::ffi;
 
 /// What the files of a probe were asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +211,7 @@ unsafe extern "C" fn characteristics(file: *mut ffi::sqlite3_file) -> c_int {
 }
 
 /// The device characteristics that SQLite sees for a connection's main database.
-pub(crate) fn characteristics_seen(connection: &zqlite::rusqlite::Connection) -> c_int {
+pub(crate) fn characteristics_seen(connection: &rusqlite::Connection) -> c_int {
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     // SAFETY: an open connection; the operation stores a pointer to an open file.
     unsafe {

@@ -9,10 +9,10 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection, OpenFlags};
 use zqlite::pq::RawKey;
 use zqlite::pq::header::{self, Keyring, NewSlot, Opened, SlotKey};
 use zqlite::pq::page::PageSize;
-use zqlite::rusqlite::{Connection, OpenFlags};
 use zqlite::vfs::{self, Access};
 use zqlite::{Builder, VerifyOptions};
 
@@ -21,7 +21,7 @@ pub(crate) const PAGE: usize = 4_096;
 /// Where the first page stands.
 pub(crate) const PAGES_AT: u64 = 131_072;
 /// SQLite's extended code for bytes that do not authenticate.
-pub(crate) const IOERR_DATA: i32 = zqlite::rusqlite::ffi::SQLITE_IOERR_DATA;
+pub(crate) const IOERR_DATA: i32 = rusqlite::ffi::SQLITE_IOERR_DATA;
 
 pub(crate) fn raw_key() -> RawKey {
     RawKey::from_bytes(KEY)
@@ -83,18 +83,18 @@ pub(crate) fn register_new(path: &Path) {
 }
 
 /// Opens a URI with the flags that a plain client has.
-pub(crate) fn open_uri(uri: &str) -> zqlite::rusqlite::Result<Connection> {
+pub(crate) fn open_uri(uri: &str) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(uri, OpenFlags::default())
 }
 
-pub(crate) fn one<T: zqlite::rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> T {
+pub(crate) fn one<T: rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> T {
     try_one(connection, sql).unwrap()
 }
 
-pub(crate) fn try_one<T: zqlite::rusqlite::types::FromSql>(
+pub(crate) fn try_one<T: rusqlite::types::FromSql>(
     connection: &Connection,
     sql: &str,
-) -> zqlite::rusqlite::Result<T> {
+) -> rusqlite::Result<T> {
     connection.query_row(sql, [], |row| row.get(0))
 }
 
@@ -116,12 +116,13 @@ pub(crate) fn assert_sound(connection: &Connection) {
 }
 
 /// The extended result code of an error.
-pub(crate) fn code<T: std::fmt::Debug>(result: zqlite::rusqlite::Result<T>) -> i32 {
-    let error = result.expect_err("this must fail");
-    error
-        .sqlite_error()
-        .unwrap_or_else(|| panic!("not an error of SQLite's: {error}"))
-        .extended_code
+pub(crate) fn code<T: std::fmt::Debug>(result: rusqlite::Result<T>) -> i32 {
+    match result.expect_err("this must fail") {
+        rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => {
+            error.extended_code
+        }
+        other => panic!("not an error of SQLite's: {other}"),
+    }
 }
 
 /// Everything that `verify` finds wrong.

@@ -2,8 +2,8 @@
 
 use core::ffi::c_int;
 
+use rusqlite::ffi;
 use tempfile::tempdir;
-use zqlite::rusqlite::ffi;
 
 use crate::probe::{Event, Probe, characteristics_seen};
 use crate::support::{assert_clean, count, create, open, open_uri, register_new};

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
 use tempfile::tempdir;
-use zqlite::rusqlite::Connection;
-use zqlite::rusqlite::backup::Backup;
 
 use crate::support::{
     assert_clean, assert_sound, builder, contains, count, create, create_sized, fill, fingerprint,
     mode, one, open, register_new,
 };
 
-fn back_up(from: &Connection, to: &mut Connection) -> zqlite::rusqlite::Result<()> {
+fn back_up(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
     Backup::new(from, to)?.run_to_completion(100, Duration::ZERO, None)
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use tempfile::{TempDir, tempdir};
-use zqlite::rusqlite::Connection;
 
 use crate::support::{
     IOERR_DATA, PAGE, assert_clean, assert_sound, builder, code, crash_copy, create, fill,

@@ -9,6 +9,7 @@ mod device;
 mod exchange;
 mod header;
 mod journal;
+mod killed;
 mod nonces;
 mod page;
 mod super_journal;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use rusqlite::Connection;
 use tempfile::tempdir;
-use zqlite::rusqlite::Connection;
 
 use crate::support::{
     IOERR_DATA, PAGE, PAGES_AT, assert_clean, assert_sound, builder, code, count, crash_copy,
@@ -118,7 +118,7 @@ fn a_file_cut_anywhere_never_yields_a_wrong_row() {
     let path = dir.path().join("a.db");
     let pages = database(&path, 60);
     let whole = fs::read(&path).unwrap();
-    let rows = |connection: &Connection| -> zqlite::rusqlite::Result<Vec<String>> {
+    let rows = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
         connection
             .prepare("SELECT a || b FROM t ORDER BY a")?
             .query_map([], |row| row.get(0))?
@@ -278,7 +278,7 @@ fn back_up_with_free_pages(journal_mode: &str) {
     assert!(free > 50, "{free}");
     let target = dir.path().join("b.db");
     let mut copy = create(&target);
-    zqlite::rusqlite::backup::Backup::new(&connection, &mut copy)
+    rusqlite::backup::Backup::new(&connection, &mut copy)
         .unwrap()
         .run_to_completion(100, std::time::Duration::ZERO, None)
         .unwrap();

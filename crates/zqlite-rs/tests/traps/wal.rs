@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use rusqlite::Connection;
 use tempfile::tempdir;
-use zqlite::rusqlite::Connection;
 
 use crate::support::{
     IOERR_DATA, PAGE, assert_clean, assert_sound, code, count, crash_copy, create, fingerprint,
