@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -68,6 +69,32 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Whether nothing is lost when the reader of stdout goes away early, as `head` does. `verify` and `inspect`
+    /// have their verdict before they print.
+    pub(crate) const fn may_be_cut_short(&self) -> bool {
+        match self {
+            Self::Completions { .. } | Self::Inspect(_) | Self::Verify(_) => true,
+            Self::Query(args) => !args.write,
+            Self::Shell(args) => args.read_only,
+            Self::Decrypt(_)
+            | Self::Demo { .. }
+            | Self::Encrypt(_)
+            | Self::Keygen(_)
+            | Self::Recipient { .. }
+            | Self::SigningKey(_) => false,
+        }
+    }
+
+    /// The argument that is SQL: data may hold anything.
+    fn sql(&self) -> Option<&str> {
+        match self {
+            Self::Query(args) => args.sql.as_deref().filter(|sql| !begins_with_secret(sql)),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,6 +192,9 @@ pub(crate) struct ShellArgs {
     /// Permit no change
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Permit SQL to write the schema table itself: needed to read back a dump that has virtual tables
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) allow_schema_writes: bool,
     /// Keep the lines that are typed in this file; without it none are kept
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) history: Option<PathBuf>,
@@ -261,32 +291,44 @@ impl Mode {
 
 /// Reads the command line; prints help, version and what is wrong with it.
 pub(crate) fn parse() -> Result<Zqlite, Status> {
-    Zqlite::try_parse().map_err(|error| {
+    let parsed = Zqlite::try_parse();
+    let sql = parsed.as_ref().ok().and_then(|args| args.command.sql());
+    let secrets = std::env::args_os()
+        .skip(1)
+        .filter(|arg| contains_secret(&arg.to_string_lossy()));
+    if secrets.count() > sql.map_or(0, |sql| usize::from(contains_secret(sql))) {
+        output::complain(
+            "a secret key stands on the command line, where others can read it: \
+             put it into a file, and make a new one",
+        );
+        return Err(Status::Usage);
+    }
+    parsed.map_err(|error| {
         if !error.use_stderr() {
-            return if error.print().is_ok() {
-                Status::Done
-            } else {
-                Status::Failure
+            return match error.print() {
+                Ok(()) => Status::Done,
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Status::Done,
+                Err(_) => Status::Failure,
             };
         }
         let text = error.to_string();
-        if contains_secret(&text) {
-            output::complain(
-                "a secret key stands on the command line, where others can read it: \
-                 put it into a file, and make a new one",
-            );
-        } else {
-            let text = text.strip_prefix("error: ").unwrap_or(&text);
-            output::complain(text.trim_end());
-        }
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        output::complain_lines(text.trim_end());
         Status::Usage
     })
 }
 
+const SECRETS: [&str; 2] = ["AGE-SECRET-KEY-", "ZQLITE-SIGNING-KEY-1"];
+
 /// Whether a text holds what looks like a secret key, so that it is not repeated.
-pub(crate) fn contains_secret(text: &str) -> bool {
+fn contains_secret(text: &str) -> bool {
     let text = text.to_ascii_uppercase();
-    text.contains("AGE-SECRET-KEY-") || text.contains("ZQLITE-SIGNING-KEY-1")
+    SECRETS.iter().any(|secret| text.contains(secret))
+}
+
+fn begins_with_secret(text: &str) -> bool {
+    let text = text.trim_start().to_ascii_uppercase();
+    SECRETS.iter().any(|secret| text.starts_with(secret))
 }
 
 fn page_size(text: &str) -> Result<PageSize, String> {

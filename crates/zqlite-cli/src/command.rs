@@ -29,12 +29,12 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
         Command::Demo { dir } => crate::demo::run(dir.as_deref()),
         Command::Encrypt(args) => encrypt::run(args, remarks),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Keygen(output) => keygen::run(output.output.as_deref()),
+        Command::Keygen(output) => keygen::run(output.output.as_deref(), remarks),
         Command::Query(args) => query::run(args, remarks),
         Command::Recipient { identity_file } => recipient::run(&identity_file, remarks),
         Command::Shell(args) => shell::run(args, remarks),
         Command::SigningKey(SigningKey::Generate(output)) => {
-            signing_key::generate(output.output.as_deref())
+            signing_key::generate(output.output.as_deref(), remarks)
         }
         Command::SigningKey(SigningKey::Public { signing_key_file }) => {
             signing_key::public(&signing_key_file, remarks)

@@ -72,7 +72,7 @@ impl Stage {
         if process::interrupted() {
             return Err(zqlite::Error::Interrupted.into());
         }
-        writeln!(self.out, "  {line}")?;
+        writeln!(self.out, "  {}", output::printable(line))?;
         Ok(self.out.flush()?)
     }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use zqlite::rusqlite;
 use zqlite::{Error, Verdict};
 
-use crate::output;
+use crate::output::{self, printable};
 
 /// What the process says to its caller. Scripts depend on these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +124,13 @@ pub(crate) fn status(error: &anyhow::Error) -> Status {
     Status::Failure
 }
 
-/// Prints an error as `zqlite: …` and returns its status. A reader that closed the pipe is none.
+/// Prints an error as `zqlite: …` and returns its status.
 pub(crate) fn report(error: &anyhow::Error) -> Status {
     if is_broken_pipe(error) {
-        return Status::Done;
+        output::complain(
+            "stdout is closed: not all was printed, and what comes after it was not done",
+        );
+        return status(error);
     }
     output::complain(&message(error));
     if let Some(hint) = hint(error) {
@@ -150,10 +153,11 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
             break;
         }
     }
-    line.split(|c: char| c.is_control())
+    let words: Vec<_> = line
+        .split(['\n', '\r', '\t'])
         .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+        .collect();
+    printable(&words.join(" "))
 }
 
 /// The text of one cause, and whether the causes below it would only repeat it.
@@ -190,9 +194,9 @@ fn library_hint(error: &Error) -> Option<&'static str> {
             "`zqlite inspect FILE` lists the kinds of keys that open it; name yours with -i, --passphrase-file or --raw-key-file",
         ),
         Error::Exists { .. } => Some("--force replaces it"),
-        Error::SignatureMissing { .. } => {
-            Some("without --signed-by it opens, and nothing says who made it")
-        }
+        Error::SignatureMissing { .. } => Some(
+            "anyone can have made an unsigned file; do not use it, and ask the owner for the signed one",
+        ),
         Error::SignatureUnexpected { .. } => Some(
             "ask the owner for the verifying key and the file id; do not use the file until they agree",
         ),
@@ -206,7 +210,8 @@ fn library_hint(error: &Error) -> Option<&'static str> {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether the reader of stdout went away.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
             .downcast_ref::<io::Error>()

@@ -11,7 +11,6 @@ use zqlite::pq::header::Expected;
 use zqlite::pq::text::{self, KeyTextError};
 use zqlite::pq::{Identity, Passphrase, RawKey, Recipient, SigningKey, VerifyingKey};
 
-use crate::args::contains_secret;
 use crate::exit::Fault;
 use crate::output::Remarks;
 
@@ -161,12 +160,6 @@ fn read_text(path: &Path, content: Content, remarks: Remarks) -> Result<Zeroizin
 }
 
 fn read(path: &Path, content: Content, remarks: Remarks) -> Result<Zeroizing<Vec<u8>>> {
-    if path.to_str().is_some_and(contains_secret) {
-        bail!(
-            Fault::usage("a secret key stands where the name of a key file belongs")
-                .hint("others can read the command line: put a new key into a file")
-        );
-    }
     if path == Path::new("-") {
         return read_to_end(claim_stdin()?, path);
     }
@@ -205,13 +198,13 @@ fn read_to_end(source: impl Read, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 
 /// Whether group or others may read a regular file.
 #[cfg(unix)]
-fn is_exposed(metadata: &Metadata) -> bool {
+pub(crate) fn is_exposed(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.is_file() && metadata.permissions().mode() & 0o044 != 0
 }
 
 #[cfg(not(unix))]
-fn is_exposed(_: &Metadata) -> bool {
+pub(crate) fn is_exposed(_: &Metadata) -> bool {
     false
 }
 

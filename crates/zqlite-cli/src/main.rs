@@ -33,8 +33,10 @@ fn run() -> exit::Status {
         Ok(args) => args,
         Err(status) => return status,
     };
+    let may_be_cut_short = args.command.may_be_cut_short();
     match command::run(args) {
         Ok(()) => exit::Status::Done,
+        Err(error) if may_be_cut_short && exit::is_broken_pipe(&error) => exit::Status::Done,
         Err(error) => exit::report(&error),
     }
 }

@@ -60,8 +60,8 @@ pub(crate) fn credentials(args: &Keys, remarks: Remarks) -> Result<Credentials> 
     }
     if signed_by.is_none() {
         remarks.warn(
-            "nothing says who made this file, and anyone can make one for a known recipient; \
-             --signed-by KEY[@FILE-ID] checks it",
+            "nothing says who made this file: whoever knows a recipient, or ever held any key of the file, \
+             can make one that opens with yours; --signed-by KEY[@FILE-ID] checks it",
         );
     }
     Ok(Credentials { keyring, signed_by })

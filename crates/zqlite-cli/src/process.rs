@@ -1,7 +1,7 @@
 //! What the process does to itself: no core dumps, quiet panics, signals as a flag.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::output;
@@ -35,11 +35,20 @@ pub(crate) fn harden() {
 /// The signals that ask the command to stop.
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// From now on SIGINT and SIGTERM only set a flag, see [`interrupted`].
+/// From now on the first SIGINT or SIGTERM only sets a flag, see [`interrupted`]. The second ends the process
+/// at once, whatever it waits for.
 pub(crate) fn catch_signals() -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
+    // Registered twice, the first signal would count as two.
+    if SIGNAL.get().is_some() {
+        return Ok(());
+    }
     let flag = SIGNAL.get_or_init(Arc::default);
-    for (signal, value) in [(SIGINT, 2), (SIGTERM, 15)] {
+    let is_second = Arc::new(AtomicBool::new(false));
+    for (signal, value, status) in [(SIGINT, 2, 130), (SIGTERM, 15, 143)] {
+        // In this order: what runs first must not see what the second sets.
+        signal_hook::flag::register_conditional_shutdown(signal, status, Arc::clone(&is_second))?;
+        signal_hook::flag::register(signal, Arc::clone(&is_second))?;
         signal_hook::flag::register_usize(signal, Arc::clone(flag), value)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use zqlite::rusqlite::types::ValueRef;
 use zqlite::rusqlite::{Batch, Connection, Rows, Statement};
 
 use crate::args::Form;
-use crate::output::{hex, printable};
+use crate::output::{hex, printable, printable_json};
 use crate::table::Table;
 
 /// Prints the rows of one statement after the other.
@@ -128,22 +128,34 @@ fn into_io(error: csv::Error) -> io::Error {
 fn print_json(names: &[String], rows: &mut Rows<'_>, out: &mut impl Write) -> Result<()> {
     let keys = unique(names)
         .iter()
-        .map(serde_json::to_string)
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut before = "[";
+        .map(|name| json_text(name))
+        .collect::<Result<Vec<_>>>()?;
+    out.write_all(b"[")?;
+    let outcome = print_json_rows(&keys, rows, out);
+    // Closed after an error too: what was printed stays JSON, and the status says that it is not all.
+    let closed = writeln!(out, "]");
+    outcome?;
+    Ok(closed?)
+}
+
+fn print_json_rows(keys: &[String], rows: &mut Rows<'_>, out: &mut impl Write) -> Result<()> {
+    let mut before = "";
     while let Some(row) = rows.next().map_err(Error::from)? {
-        out.write_all(before.as_bytes())?;
-        before = ",";
+        // Complete before any of it is written.
+        let mut object = String::new();
         for (index, key) in keys.iter().enumerate() {
             let value = json_value(row.get_ref(index).map_err(Error::from)?)?;
-            write!(out, "{}{key}:{value}", if index == 0 { '{' } else { ',' })?;
+            object.push(if index == 0 { '{' } else { ',' });
+            object.extend([key, ":", &value]);
         }
-        out.write_all(b"}")?;
+        write!(out, "{before}{object}}}")?;
+        before = ",";
     }
-    if before == "[" {
-        out.write_all(b"[")?;
-    }
-    Ok(writeln!(out, "]")?)
+    Ok(())
+}
+
+fn json_text(text: &str) -> Result<String> {
+    Ok(printable_json(&serde_json::to_string(text)?).into_owned())
 }
 
 fn json_value(value: ValueRef<'_>) -> Result<String> {
@@ -151,7 +163,7 @@ fn json_value(value: ValueRef<'_>) -> Result<String> {
         ValueRef::Null => "null".to_owned(),
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => real(number),
-        ValueRef::Text(text) => serde_json::to_string(&String::from_utf8_lossy(text))?,
+        ValueRef::Text(text) => json_text(&String::from_utf8_lossy(text))?,
         ValueRef::Blob(bytes) => format!("\"{}\"", hex(bytes)),
     })
 }
@@ -220,5 +232,24 @@ mod tests {
             printed(Form::Table, sql),
             "  n  t\n---  -------\n  1  a\n200  \\u{1b}x\n"
         );
+    }
+
+    #[test]
+    fn json_escapes_what_steers_a_terminal() {
+        let sql = "SELECT char(27, 127, 155, 0x202e, 0x200b, 0xfeff, 233) \"k\u{2066}\"";
+        assert_eq!(
+            printed(Form::Json, sql),
+            "[{\"k\\u2066\":\"\\u001b\\u007f\\u009b\\u202e\\u200b\\ufeffé\"}]\n"
+        );
+    }
+
+    #[test]
+    fn json_is_closed_after_an_error() {
+        let connection = Connection::open_in_memory().unwrap();
+        let sql = "SELECT abs(v) a FROM (SELECT 1 v UNION ALL SELECT -9223372036854775808)";
+        let mut out = Vec::new();
+        let outcome = Printer::new(Form::Json, Separator::None).run(&connection, sql, &mut out);
+        assert!(outcome.is_err());
+        assert_eq!(out, b"[{\"a\":1}]\n");
     }
 }

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use zeroize::Zeroizing;
 
 use crate::exit::Fault;
-use crate::output;
+use crate::keys::is_exposed;
+use crate::output::{self, Remarks};
 
 /// A key pair as text.
 pub(crate) struct KeyPairText {
@@ -21,7 +22,7 @@ pub(crate) struct KeyPairText {
 impl KeyPairText {
     /// Writes the secret key to a file that does not exist yet, or to stdout; the public key is the last
     /// line of stdout.
-    pub(crate) fn write(&self, path: Option<&Path>) -> Result<()> {
+    pub(crate) fn write(&self, path: Option<&Path>, remarks: Remarks) -> Result<()> {
         let content = Zeroizing::new(format!(
             "# {}: {}\n{}\n",
             self.public_name,
@@ -34,6 +35,12 @@ impl KeyPairText {
                 output::print_line(&self.public)?;
             }
             None => {
+                if is_stdout_exposed() {
+                    remarks.warn(
+                        "stdout is a file that others can read, and it gets the secret key: \
+                         run chmod 600 on it, or name a new file with -o",
+                    );
+                }
                 // Not through a buffer that is not wiped.
                 let mut out = std::io::stdout().lock();
                 out.write_all(content.as_bytes())?;
@@ -79,6 +86,22 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> Result<()> {
         fs::remove_file(path).ok();
     }
     written.with_context(name)
+}
+
+/// Whether stdout is a file that group or others may read.
+#[cfg(unix)]
+fn is_stdout_exposed() -> bool {
+    use std::os::fd::AsFd;
+    std::io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|fd| File::from(fd).metadata())
+        .is_ok_and(|metadata| is_exposed(&metadata))
+}
+
+#[cfg(not(unix))]
+fn is_stdout_exposed() -> bool {
+    false
 }
 
 #[cfg(unix)]

@@ -13,7 +13,7 @@ use crate::exit::{self, Fault};
 use crate::keys;
 use crate::output::{self, Stdout};
 use crate::rows::{Printer, Separator};
-use crate::statement::is_complete;
+use crate::statement::{MAX_LEN, is_complete, next_line};
 
 mod editor;
 
@@ -80,13 +80,16 @@ impl<'c> Shell<'c> {
 
     fn run_all_lines(
         &mut self,
-        source: impl BufRead,
+        mut source: impl BufRead,
         pending: &mut String,
         name: &str,
     ) -> Result<Flow> {
-        for (number, line) in (1_u64..).zip(source.lines()) {
+        for number in 1_u64.. {
             let place = || format!("{name}, line {number}");
-            let line = line.with_context(place)?;
+            let room = MAX_LEN.saturating_sub(pending.len());
+            let Some(line) = next_line(&mut source, room).with_context(place)? else {
+                break;
+            };
             if self.feed(pending, &line).with_context(place)? == Flow::Quit {
                 return Ok(Flow::Quit);
             }

@@ -1,5 +1,47 @@
 //! Where a statement ends.
 
+use std::io::{self, BufRead, Error, ErrorKind, Read};
+
+/// The longest SQL text that SQLite takes.
+pub(crate) const MAX_LEN: usize = 1_000_000_000;
+
+/// The next line without its end, of at most `max` bytes: a source without line ends must not fill the memory.
+pub(crate) fn next_line(source: &mut impl BufRead, max: usize) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    source.take(limit).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.len() > max {
+        return Err(too_long());
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+    }
+    String::from_utf8(line)
+        .map(Some)
+        .map_err(|_| Error::new(ErrorKind::InvalidData, "no UTF-8 text"))
+}
+
+/// All of a text of at most `max` bytes.
+pub(crate) fn read_all(source: impl Read, max: usize) -> io::Result<String> {
+    let mut sql = String::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    source.take(limit).read_to_string(&mut sql)?;
+    if sql.len() > max {
+        return Err(too_long());
+    }
+    Ok(sql)
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::InvalidData, "longer than a statement can be")
+}
+
 /// Whether a text ends with a complete statement, as `sqlite3_complete` tells: not inside a string, a
 /// name, a comment or the body of a trigger.
 pub(crate) fn is_complete(sql: &str) -> bool {
@@ -108,7 +150,22 @@ fn word(word: &[u8]) -> Token {
 
 #[cfg(test)]
 mod tests {
-    use super::is_complete;
+    use super::{is_complete, next_line, read_all};
+
+    #[test]
+    fn lines_and_texts_are_bounded() {
+        let mut source = &b"one\ntwo\r\n\nlonger"[..];
+        let mut next = || next_line(&mut source, 5);
+        assert_eq!(next().unwrap().unwrap(), "one");
+        assert_eq!(next().unwrap().unwrap(), "two");
+        assert_eq!(next().unwrap().unwrap(), "");
+        assert!(next().is_err());
+        assert!(next_line(&mut &b""[..], 5).unwrap().is_none());
+        assert!(next_line(&mut &b"\xff\n"[..], 5).is_err());
+        assert!(next_line(&mut std::io::BufReader::new(std::io::repeat(b'x')), 5).is_err());
+        assert_eq!(read_all(&b"12345"[..], 5).unwrap(), "12345");
+        assert!(read_all(std::io::repeat(b'x'), 5).is_err());
+    }
 
     #[test]
     fn statements_end_with_a_semicolon_outside_strings_and_comments() {

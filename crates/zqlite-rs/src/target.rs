@@ -49,17 +49,23 @@ impl Target {
         };
         let prefix = prefix(name);
         let removed_leftovers = remove_leftovers(folder, &prefix).map_err(io)?;
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| io(error.into()))?;
-        let mut unfinished = prefix;
-        unfinished.push(format!("{:016x}", u64::from_be_bytes(random)));
-        let unfinished = folder.join(unfinished);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&unfinished).map_err(io)?;
-        file.lock().map_err(io)?;
+        let (unfinished, file) = loop {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).map_err(|error| io(error.into()))?;
+            let mut unfinished = prefix.clone();
+            unfinished.push(format!("{:016x}", u64::from_be_bytes(random)));
+            let unfinished = folder.join(unfinished);
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.open(&unfinished).map_err(io)?;
+            file.lock().map_err(io)?;
+            // Before the lock was taken, another run may have seen a leftover, and removed it.
+            if is_same_file(&file, &unfinished) {
+                break (unfinished, file);
+            }
+        };
         Ok(Self {
             path: path.to_owned(),
             unfinished,
@@ -84,7 +90,9 @@ impl Target {
             path: self.path.clone(),
             source,
         };
-        if let Some(file) = self.file.take() {
+        // The lock is kept until the file has its name.
+        let file = self.file.take();
+        if let Some(file) = &file {
             file.sync_all().map_err(io)?;
         }
         if self.force {
@@ -139,6 +147,10 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) -> std::io::Result<usize> {
         if rest.len() != 16 || !rest.iter().all(u8::is_ascii_hexdigit) {
             continue;
         }
+        // Whoever plants a pipe or a link under such a name shall not make us wait, or follow.
+        if !std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            continue;
+        }
         let Ok(file) = File::open(&path) else {
             continue;
         };
@@ -150,6 +162,24 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) -> std::io::Result<usize> {
         }
     }
     Ok(removed)
+}
+
+/// Whether the path names the file that is open.
+fn is_same_file(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        matches!(
+            (file.metadata().map(id), std::fs::symlink_metadata(path).map(id)),
+            (Ok(open), Ok(named)) if open == named
+        )
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
 }
 
 fn remove_if_present(path: &Path) -> std::io::Result<()> {

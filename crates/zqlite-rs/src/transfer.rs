@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use zqlite_pq::SigningKey;
 use zqlite_pq::epoch::FileId;
 use zqlite_pq::header::{Expected, Keyring, NewSlot};
@@ -114,7 +114,6 @@ pub fn encrypt(
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Encrypted, Error> {
     vfs::register()?;
-    check_plain(plain)?;
     let source = open_plain(plain)?;
     let shape = Shape::of(&source)?;
     let page_size = match options.page_size {
@@ -233,7 +232,7 @@ fn copy(
     total: u64,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(), Error> {
-    let uri = format!("file:{}{parameters}", percent_encoded(target));
+    let uri = uri(target) + parameters;
     let interrupt = source.get_interrupt_handle();
     let watcher = std::thread::current();
     std::thread::scope(|scope| {
@@ -270,10 +269,15 @@ fn copy(
     })
 }
 
-/// A path as it stands in an SQLite URI.
-fn percent_encoded(path: &Path) -> String {
+/// The SQLite URI of a path.
+fn uri(path: &Path) -> String {
     use std::fmt::Write;
-    let mut text = String::new();
+    // An empty authority, so that a path which begins with two slashes is none.
+    let mut text = String::from(if path.is_absolute() {
+        "file://"
+    } else {
+        "file:"
+    });
     for &byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
             text.push(char::from(byte));
@@ -285,35 +289,31 @@ fn percent_encoded(path: &Path) -> String {
     text
 }
 
-fn check_plain(path: &Path) -> Result<(), Error> {
-    use std::io::Read;
+/// Opens a plain database read-only; read-write if it must be recovered first.
+fn open_plain(path: &Path) -> Result<Connection, Error> {
     check_path(path, false)?;
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut start = Vec::new();
-    std::fs::File::open(path)
-        .map_err(io)?
-        .take(16)
-        .read_to_end(&mut start)
-        .map_err(io)?;
-    if start == b"SQLite format 3\0" {
-        return Ok(());
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(not_sqlite(path));
     }
-    Err(Error::NotSqlite {
-        path: path.to_owned(),
-        sealed: start == MAGIC,
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let opened = open_with(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .or_else(|_| open_with(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE));
+    opened.map_err(|error| match error {
+        Error::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            not_sqlite(path)
+        }
+        error => error,
     })
 }
 
-/// Opens a plain database read-only; read-write if it must be recovered first.
-fn open_plain(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let read_only = open_with(path, flags | OpenFlags::SQLITE_OPEN_READ_ONLY);
-    match read_only {
-        Ok(connection) => Ok(connection),
-        Err(_) => open_with(path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE),
+/// Only for a file that is no database: to open one beside SQLite would cost its locks.
+fn not_sqlite(path: &Path) -> Error {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    Error::NotSqlite {
+        path: path.to_owned(),
+        sealed: read.is_ok() && start == MAGIC,
     }
 }
 

@@ -434,7 +434,7 @@ fn load_extension_is_denied() {
     ] {
         let denied = try_one::<String>(&connection, &format!("SELECT {call}"));
         assert!(
-            denied.is_err_and(|error| error.to_string().contains("not authorized")),
+            denied.is_err_and(|error| error.to_string().contains("not authorized to use function")),
             "{call}"
         );
     }

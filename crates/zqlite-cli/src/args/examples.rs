@@ -53,10 +53,13 @@ Examples:
 pub(super) const SHELL: &str = "\
 Statements end with a semicolon and may span lines; .help lists the commands. With stdin from a file
 or a pipe nothing is prompted for, and the first error ends the shell with its status.
+A dump of a database with virtual tables writes the schema table: --allow-schema-writes permits that.
+Give it only for a dump that you trust.
 
 Examples:
   zqlite shell sealed.db -i me.identity
-  echo .dump | zqlite shell sealed.db -i me.identity --read-only > dump.sql";
+  echo .dump | zqlite shell sealed.db -i me.identity --read-only > dump.sql
+  zqlite shell new.db -i me.identity --allow-schema-writes < dump.sql";
 
 pub(super) const INSPECT: &str = "\
 Exit status is 4 if a header copy is damaged, 1 if the file is not sealed.

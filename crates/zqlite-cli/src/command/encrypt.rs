@@ -11,7 +11,7 @@ use zqlite::{EncryptOptions, Encrypted};
 use crate::args::Encrypt;
 use crate::exit::Fault;
 use crate::keys;
-use crate::output::{self, Remarks};
+use crate::output::{self, Remarks, printable};
 use crate::progress::Progress;
 
 pub(super) fn run(args: Encrypt, remarks: Remarks) -> Result<()> {
@@ -55,7 +55,7 @@ fn report(args: &Encrypt, encrypted: &Encrypted, is_signed: bool) -> Result<()> 
     if plain_page_size != page_size {
         writeln!(out, "page size {plain_page_size} becomes {page_size}")?;
     }
-    let sealed = args.sealed.display();
+    let sealed = printable(&args.sealed.display().to_string());
     let signed = if is_signed { ", signed" } else { "" };
     writeln!(
         out,

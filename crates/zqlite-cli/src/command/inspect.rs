@@ -11,25 +11,33 @@ use zqlite::pq::slot::{Slot, SlotKind};
 
 use crate::args::Inspect;
 use crate::exit::{Fault, Status};
-use crate::output::{self, hex};
+use crate::output::{self, hex, printable, printable_json};
 
 pub(super) fn run(args: &Inspect) -> Result<()> {
     let inspection = zqlite::inspect(&args.sealed)?;
     let problems = problems(&inspection);
+    let verdict = verdict(&args.sealed, &problems);
     let mut out = output::stdout();
-    if args.json {
-        writeln!(out, "{}", as_json(&inspection, &problems))?;
+    let printed = if args.json {
+        let object = as_json(&inspection, &problems).to_string();
+        writeln!(out, "{}", printable_json(&object))
     } else {
-        print(&mut out, &args.sealed, &inspection, &problems)?;
-    }
-    out.flush()?;
+        print(&mut out, &args.sealed, &inspection, &problems)
+    };
+    let printed = printed.and_then(|()| out.flush());
+    // Whether anyone reads the report changes nothing about the file.
+    verdict?;
+    Ok(printed?)
+}
+
+fn verdict(sealed: &Path, problems: &[String]) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
     bail!(
         Fault::new(format!(
             "{}: altered or damaged: {}",
-            args.sealed.display(),
+            sealed.display(),
             problems.join("; ")
         ))
         .with_status(Status::Damaged)
@@ -97,7 +105,9 @@ fn print(
     inspection: &FileInspection,
     problems: &[String],
 ) -> std::io::Result<()> {
-    let mut line = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name:<15}{value}");
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        writeln!(out, "{name:<15}{}", printable(&value.to_string()))
+    };
     line("file", &path.display())?;
     line(
         "length",

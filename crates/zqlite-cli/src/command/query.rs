@@ -1,6 +1,6 @@
 //! `zqlite query`
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,6 +10,7 @@ use crate::keys;
 use crate::open::{self, Access};
 use crate::output::{self, Remarks};
 use crate::rows::{Printer, Separator};
+use crate::statement;
 
 pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
     if args.sql.is_none() && io::stdin().is_terminal() {
@@ -29,9 +30,10 @@ pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
     let mut out = output::stdout();
     let mut printer = Printer::new(args.mode.form(), Separator::BlankLine);
     let outcome = printer.run(&connection, &sql, &mut out);
-    // What was printed before an error belongs to the reader.
-    out.flush()?;
+    // What was printed before an error belongs to the reader, and the error weighs more than a reader that left.
+    let flushed = out.flush();
     outcome.map_err(|error| explain_read_only(error, access))?;
+    flushed?;
     connection
         .close()
         .map_err(|(_, error)| zqlite::Error::from(error))?;
@@ -39,11 +41,7 @@ pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
 }
 
 fn read_stdin() -> Result<String> {
-    let mut sql = String::new();
-    keys::claim_stdin()?
-        .read_to_string(&mut sql)
-        .context("SQL from stdin")?;
-    Ok(sql)
+    statement::read_all(keys::claim_stdin()?, statement::MAX_LEN).context("SQL from stdin")
 }
 
 /// SQLite's own text says nothing of `--write`.

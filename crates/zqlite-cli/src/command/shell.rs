@@ -11,8 +11,10 @@ pub(super) fn run(args: ShellArgs, remarks: Remarks) -> Result<()> {
     let credentials = open::credentials(&args.keys, remarks)?;
     let access = if args.read_only {
         Access::Read
-    } else {
+    } else if args.allow_schema_writes {
         Access::WriteSchema
+    } else {
+        Access::Write
     };
     let connection = open::connect(&args.sealed, credentials, access)?;
     let shell = Shell::new(&connection, args.mode.form());

@@ -1,6 +1,7 @@
 //! `zqlite verify`
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -9,7 +10,7 @@ use zqlite::{VerifyOptions, VerifyReport};
 use crate::args::Verify;
 use crate::exit::{Fault, Status};
 use crate::open;
-use crate::output::{self, Remarks};
+use crate::output::{self, Remarks, printable, printable_json};
 use crate::progress::Progress;
 
 pub(super) fn run(args: Verify, remarks: Remarks) -> Result<()> {
@@ -22,13 +23,20 @@ pub(super) fn run(args: Verify, remarks: Remarks) -> Result<()> {
     let outcome = zqlite::verify(&args.sealed, options, &mut progress.callback());
     drop(progress);
     let report = outcome?;
+    let verdict = verdict(&args.sealed, &report);
     let mut out = output::stdout();
-    if args.json {
-        print_json(&mut out, &report, is_maker_checked)?;
+    let printed = if args.json {
+        print_json(&mut out, &report, is_maker_checked)
     } else {
-        print(&mut out, &report, is_maker_checked)?;
-    }
-    out.flush()?;
+        print(&mut out, &report, is_maker_checked)
+    };
+    let printed = printed.and_then(|()| out.flush());
+    // Whether anyone reads the report changes nothing about the file.
+    verdict?;
+    Ok(printed?)
+}
+
+fn verdict(sealed: &Path, report: &VerifyReport) -> Result<()> {
     if report.problems.is_empty() {
         return Ok(());
     }
@@ -39,7 +47,7 @@ pub(super) fn run(args: Verify, remarks: Remarks) -> Result<()> {
         None => ("", String::new()),
     };
     bail!(
-        Fault::new(format!("{}: altered or damaged: {first}{more}", args.sealed.display()))
+        Fault::new(format!("{}: altered or damaged: {first}{more}", sealed.display()))
             .with_status(Status::Damaged)
             .hint("a damaged header copy is repaired by the next write; restore anything else from a backup")
     );
@@ -50,7 +58,9 @@ fn print(
     report: &VerifyReport,
     is_maker_checked: bool,
 ) -> std::io::Result<()> {
-    let mut line = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name:<12}{value}");
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        writeln!(out, "{name:<12}{}", printable(&value.to_string()))
+    };
     line("file id", &report.file_id)?;
     line("generation", &report.generation)?;
     line("revision", &report.revision)?;
@@ -94,5 +104,5 @@ fn print_json(
         "maker_checked": is_maker_checked,
         "problems": report.problems,
     });
-    writeln!(out, "{object}")
+    writeln!(out, "{}", printable_json(&object.to_string()))
 }

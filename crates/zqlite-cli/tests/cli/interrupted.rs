@@ -5,7 +5,7 @@ use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::support::{Bench, Run};
 
@@ -54,6 +54,24 @@ fn ctrl_c_leaves_nothing_behind() {
         assert_eq!(bench.names(), before);
         assert_eq!(bench.read("sealed.db"), sealed);
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let bench = Bench::with_sealed();
+    bench.database("big.db", MANY_ROWS);
+    let sealed = bench.read("sealed.db");
+    let child = stop_while_sealing(&bench, Signal::STOP);
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+    // Both wait until it goes on: it cannot answer the first before the second is there.
+    for signal in [Signal::INT, Signal::TERM, Signal::CONT] {
+        kill_process(pid, signal).unwrap();
+    }
+    let run = Run::new(child.wait_with_output().unwrap());
+    assert!(matches!(run.status, 130 | 143), "{run:?}");
+    assert!(!run.stderr.contains("interrupted"), "{run:?}");
+    assert_eq!(bench.read("sealed.db"), sealed);
 }
 
 /// Starts to seal the big database over the small one, and stops it when its temporary file is there.

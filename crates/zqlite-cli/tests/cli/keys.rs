@@ -146,6 +146,28 @@ fn a_key_file_that_others_can_read_is_warned_about() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_secret_that_goes_into_a_file_that_others_can_read_is_warned_about() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    for (args, mode, is_exposed) in [
+        (&["keygen"][..], 0o600, false),
+        (&["keygen"], 0o644, true),
+        (&["keygen", "--quiet"], 0o644, false),
+        (&["keygen", "-o", "own"], 0o644, false),
+        (&["signing-key", "generate"], 0o640, true),
+    ] {
+        let file = std::fs::File::create(bench.path("out")).unwrap();
+        file.set_permissions(std::fs::Permissions::from_mode(mode))
+            .unwrap();
+        let output = bench.command(args).stdout(file).output().unwrap();
+        let run = crate::support::Run::new(output).ok();
+        assert_eq!(run.stderr.contains("chmod 600"), is_exposed, "{run:?}");
+        assert!(!bench.read("out").is_empty());
+    }
+}
+
 #[test]
 fn secrets_on_the_command_line_are_refused_and_not_repeated() {
     let bench = Bench::with_plain();
@@ -168,14 +190,26 @@ fn secrets_on_the_command_line_are_refused_and_not_repeated() {
             secret,
             "SELECT 1",
         ]),
+        bench.run(["inspect", secret]),
+        bench.run(["inspect", &secret.to_lowercase()]),
+        bench.run(["keygen", "-o", secret]),
+        bench.run([&format!("--output={secret}"), "keygen"]),
+        bench.run(["shell", "sealed.db", "-i", "me.identity", "--history", secret]),
+        bench.run(["query", "sealed.db", "-i", "me.identity", secret]),
+        bench.run(["query", secret, "-i", "me.identity", &format!("SELECT '{secret}'")]),
+        bench.run(["--help", secret]),
+        bench.run(["inspect", "ZQLITE-SIGNING-KEY-1QQQ"]),
     ];
     for run in runs {
-        let run = run.fails_with(2, "");
-        assert!(
-            !run.stderr.contains(secret) && !run.stdout.contains(secret),
-            "{run:?}"
-        );
+        let run = run.fails_with(2, "a secret key stands on the command line");
+        let said = [run.stdout.as_str(), &run.stderr].concat().to_uppercase();
+        assert!(!said.contains(secret), "{run:?}");
     }
+    // Data may be anything.
+    bench
+        .run(["encrypt", "plain.db", "sealed.db", "-R", "me.recipient"])
+        .ok();
+    bench.query([&format!("SELECT length('{secret}')")]).ok();
     assert!(!bench.path("s.db").exists());
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod closed_stdout;
 mod demo;
 mod interrupted;
 mod keys;
@@ -13,3 +14,4 @@ mod query_output;
 mod round_trip;
 mod shell;
 mod support;
+mod terminal;

@@ -38,6 +38,8 @@ pub struct Access {
     maker: Maker,
     page_size: PageSize,
     new_file: Mutex<Option<NewFile>>,
+    /// The header made from it, until it is written.
+    made: Mutex<Option<(Header, EpochSet)>>,
     /// Whether whoever opens a new file sets page size and reserved bytes himself.
     client_sets_layout: bool,
     /// Epoch keys that one connection unwrapped: the next one needs no key encapsulation and no Argon2id.
@@ -111,23 +113,34 @@ impl Access {
     }
 
     pub(crate) fn may_create(&self) -> bool {
-        lock(&self.new_file).is_some()
+        lock(&self.new_file).is_some() || lock(&self.made).is_some()
     }
 
-    /// Makes the header of the new file; once.
+    /// The header of the new file; the same until [`Access::header_is_written`].
     pub(crate) fn make_header(&self) -> Result<(Header, EpochSet), Error> {
+        let mut made = lock(&self.made);
+        if let Some(made) = &*made {
+            return Ok(made.clone());
+        }
         let Some(new) = lock(&self.new_file).take() else {
             return Err(Error::Create(
                 "no recipient, passphrase or raw key was given".to_owned(),
             ));
         };
-        NewHeader {
+        let header = NewHeader {
             page_size: new.page_size,
             slots: new.slots,
             signing_key: new.signing_key.as_ref(),
-        }
-        .create(&mut os_rng())
-        .map_err(|error| Error::Create(error.to_string()))
+        };
+        let header = header
+            .create(&mut os_rng())
+            .map_err(|error| Error::Create(error.to_string()))?;
+        Ok(made.insert(header).clone())
+    }
+
+    /// The header has become a file: this access creates no other.
+    pub(crate) fn header_is_written(&self) {
+        *lock(&self.made) = None;
     }
 
     pub(crate) fn known(&self) -> Option<EpochSet> {
@@ -191,10 +204,16 @@ pub(crate) fn find(path: &Path) -> Option<Arc<Access>> {
 /// Runs `open`, which opens a database on this thread with this access.
 #[cfg(feature = "rusqlite")]
 pub(crate) fn hand_over<T>(access: Arc<Access>, open: impl FnOnce() -> T) -> T {
+    /// Takes back what no xOpen has taken, also when `open` panics.
+    struct TakeBack;
+    impl Drop for TakeBack {
+        fn drop(&mut self) {
+            HANDED.set(None);
+        }
+    }
+    let _take_back = TakeBack;
     HANDED.set(Some(access));
-    let result = open();
-    HANDED.set(None);
-    result
+    open()
 }
 
 /// Remembers why a callback fails, for whoever asks on this thread.

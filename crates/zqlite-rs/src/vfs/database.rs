@@ -11,6 +11,7 @@ use super::code::{Code, Result};
 use super::ffi::{RawFile, Read};
 use super::layout;
 use super::sealed::Sealed;
+use zeroize::Zeroizing;
 
 /// First bytes of every SQLite database.
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -28,7 +29,9 @@ pub(super) struct Database {
     lock: c_int,
     /// Logical size, known to be at least this while a write lock is held.
     known_len: u64,
-    page: Vec<u8>,
+    /// Whether the file was found to have the pages that its page 1 names, since the lock was taken.
+    growth_checked: bool,
+    page: Zeroizing<Vec<u8>>,
 }
 
 impl Database {
@@ -38,7 +41,8 @@ impl Database {
             raw,
             lock: sys::SQLITE_LOCK_NONE,
             known_len: 0,
-            page: Vec::new(),
+            growth_checked: false,
+            page: Zeroizing::new(Vec::new()),
         }
     }
 
@@ -88,10 +92,16 @@ impl Database {
         self.sealed.borrow().len()
     }
 
+    /// Whether SQLite holds no lock on the file.
+    pub(super) const fn is_unlocked(&self) -> bool {
+        self.lock == sys::SQLITE_LOCK_NONE
+    }
+
     // --- writing ------------------------------------------------------------------------------
 
     pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
-        let sealed = &mut *self.sealed.borrow_mut();
+        let sealed = Rc::clone(&self.sealed);
+        let sealed = &mut *sealed.borrow_mut();
         let page_len = sealed.page_size().to_usize();
         if buf.len() != page_len || !offset.is_multiple_of(page_len as u64) {
             return Err(Code::WRITE);
@@ -103,15 +113,78 @@ impl Database {
         sealed.ensure_header()?;
         if offset + page_len as u64 > self.known_len {
             self.known_len = layout::logical_len(self.raw.len()?);
+            self.refuse_missing_pages(sealed)?;
             seal_gap(sealed, self.raw, self.known_len, offset)?;
+        }
+        if number == 1 && sealed.wal.open {
+            return self.write_first_page_of_checkpoint(sealed, buf);
         }
         write_page(sealed, self.raw, number, buf)?;
         self.known_len = self.known_len.max(offset + page_len as u64);
         Ok(())
     }
 
+    /// A file that is shorter than its own page 1 says has lost pages. Whoever let it grow would seal zeros in
+    /// their place. With a rollback journal the file may be short until it is rolled back.
+    fn refuse_missing_pages(&mut self, sealed: &mut Sealed) -> Result<()> {
+        if self.growth_checked || !sealed.wal.open || self.known_len == 0 {
+            return Ok(());
+        }
+        let page_len = sealed.page_size().to_usize();
+        self.page.resize(page_len, 0);
+        // A page 1 that a crash tore is about to be written anew, from the WAL.
+        if read_stored_page(sealed, 1, &mut self.page).is_ok()
+            && self.known_len < page_count(&self.page) * page_len as u64
+        {
+            return Err(Code::DATA);
+        }
+        self.growth_checked = true;
+        Ok(())
+    }
+
+    /// A checkpoint writes page 1 first. If it names pages that the file does not have yet, it must not reach the
+    /// disk before them, or a crash would look like lost pages (F-24).
+    fn write_first_page_of_checkpoint(&mut self, sealed: &mut Sealed, page: &[u8]) -> Result<()> {
+        let len = page_count(page) * page.len() as u64;
+        self.known_len = layout::logical_len(self.raw.len()?);
+        if len <= self.known_len {
+            sealed.held_first_page = None;
+            return write_page(sealed, self.raw, 1, page);
+        }
+        self.refuse_missing_pages(sealed)?;
+        sealed.held_first_page = Some(Zeroizing::new(page.to_vec()));
+        // With synchronous=OFF no sync tells when the pages are there.
+        if sealed.wal.synced {
+            Ok(())
+        } else {
+            self.write_held_first_page(sealed)
+        }
+    }
+
+    /// Writes the page 1 that was held back, behind the pages that it names.
+    fn write_held_first_page(&mut self, sealed: &mut Sealed) -> Result<()> {
+        let Some(page) = sealed.held_first_page.take() else {
+            return Ok(());
+        };
+        let present = layout::logical_len(self.raw.len()?);
+        let written = seal_gap(
+            sealed,
+            self.raw,
+            present,
+            page_count(&page) * page.len() as u64,
+        )
+        .and_then(|()| self.raw.sync())
+        .and_then(|()| write_page(sealed, self.raw, 1, &page));
+        if written.is_err() {
+            sealed.held_first_page = Some(page);
+        }
+        written
+    }
+
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
-        let sealed = &mut *self.sealed.borrow_mut();
+        let sealed = Rc::clone(&self.sealed);
+        let sealed = &mut *sealed.borrow_mut();
+        self.write_held_first_page(sealed)?;
         self.known_len = 0;
         if sealed.opened().is_none() {
             return if len == 0 { Ok(()) } else { Err(Code::WRITE) };
@@ -125,7 +198,18 @@ impl Database {
     }
 
     pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
+        let sealed = Rc::clone(&self.sealed);
+        let sealed = &mut *sealed.borrow_mut();
+        self.write_held_first_page(sealed)?;
+        sealed.wal.synced = false;
         self.raw.sync_with(flags)
+    }
+
+    /// Before the file is closed, or the checkpoint lock given up.
+    pub(super) fn finish_checkpoint(&mut self) -> Result<()> {
+        let sealed = Rc::clone(&self.sealed);
+        let sealed = &mut *sealed.borrow_mut();
+        self.write_held_first_page(sealed)
     }
 
     // --- locks --------------------------------------------------------------------------------
@@ -139,6 +223,7 @@ impl Database {
             sealed.after_shared_lock()
         } else if level == sys::SQLITE_LOCK_RESERVED {
             self.known_len = 0;
+            self.growth_checked = false;
             sealed.begin_write().and_then(|()| sealed.repair())
         } else if before < sys::SQLITE_LOCK_RESERVED {
             // Straight from SHARED: a hot journal is about to be rolled back.
@@ -164,11 +249,19 @@ impl Database {
         self.raw.unlock(level)
     }
 
-    pub(super) fn shm_mapped(&mut self, rc: c_int) {
+    pub(super) fn shm_mapped(&mut self, rc: c_int, region: usize, memory: *mut u32) {
         let mut sealed = self.sealed.borrow_mut();
+        sealed.wal.index.insert(region, memory);
         sealed.wal.shared_memory = true;
         sealed.wal.shared_memory_read_only =
             matches!(rc, sys::SQLITE_READONLY_CANTINIT | sys::SQLITE_READONLY);
+    }
+
+    pub(super) fn shm_unmapped(&mut self) {
+        let wal = &mut self.sealed.borrow_mut().wal;
+        wal.index.clear();
+        wal.shared_memory = false;
+        wal.shared_memory_read_only = false;
     }
 
     /// After `count` locks from `first` were taken, exclusively.
@@ -180,8 +273,12 @@ impl Database {
         }
         if has(WAL_WRITE) || has(WAL_CHECKPOINT) {
             self.known_len = 0;
+            self.growth_checked = false;
             sealed.wal.generation_is_current = false;
             sealed.begin_write()?;
+        }
+        if has(WAL_CHECKPOINT) {
+            sealed.wal.synced = false;
         }
         if has(WAL_WRITE) {
             sealed.repair()?;
@@ -261,7 +358,7 @@ fn fill_sqlite_header(buf: &mut [u8], page_len: usize) {
 }
 
 /// Page 1 as a database of ours has it: its own page size and reserved bytes. A copy of a plain database has not.
-fn is_our_first_page(page: &[u8]) -> bool {
+pub(super) fn is_our_first_page(page: &[u8]) -> bool {
     let mut expected = [0; SQLITE_HEADER_LEN];
     fill_sqlite_header(&mut expected, page.len());
     page.starts_with(SQLITE_MAGIC)
@@ -271,6 +368,17 @@ fn is_our_first_page(page: &[u8]) -> bool {
 
 /// Reads and opens one page of the file (F-21 to F-24).
 pub(super) fn read_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
+    match &sealed.held_first_page {
+        Some(held) if number == 1 => {
+            page.copy_from_slice(held);
+            Ok(())
+        }
+        _ => read_stored_page(sealed, number, page),
+    }
+}
+
+/// Reads and opens one page as it stands in the file.
+fn read_stored_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
     let offset = u64::from(number - 1) * page.len() as u64;
     match sealed.raw.read(page, layout::physical(offset))? {
         Read::Full => sealed.open_page(number, Place::Database, page),
@@ -292,17 +400,22 @@ fn beyond_the_end(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<C
     if number == 1 {
         return Ok(Code::DATA);
     }
-    read_page(sealed, 1, page)?;
-    let count = page
-        .get(28..32)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(u32::MAX, u32::from_be_bytes);
+    read_stored_page(sealed, 1, page)?;
+    let count = page_count(page);
     page.fill(0);
-    Ok(if number <= count {
+    Ok(if u64::from(number) <= count {
         Code::DATA
     } else {
         Code::SHORT_READ
     })
+}
+
+/// How many pages the database has, by its page 1.
+fn page_count(first_page: &[u8]) -> u64 {
+    first_page
+        .get(28..32)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(u64::MAX, |bytes| u64::from(u32::from_be_bytes(bytes)))
 }
 
 fn write_page(sealed: &mut Sealed, raw: RawFile, number: u32, page: &[u8]) -> Result<()> {
@@ -337,7 +450,7 @@ impl Sealed {
 
     /// The numbers of those pages with indices from `first` to before `end` that do not open.
     pub(crate) fn bad_pages(&mut self, first: u64, end: u64) -> Result<Vec<u64>> {
-        let mut page = zeroize::Zeroizing::new(vec![0; self.page_size().to_usize()]);
+        let mut page = Zeroizing::new(vec![0; self.page_size().to_usize()]);
         let mut bad = Vec::new();
         for index in first..end {
             let number = u32::try_from(index + 1).map_err(|_| Code::READ)?;

@@ -15,13 +15,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use libsqlite3_sys as sys;
 
 use super::access;
 use super::code::{Code, Result};
 use super::database::{self, Database};
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::sealed::Sealed;
 use super::temp::TempFile;
 use super::wal::Wal;
@@ -128,13 +129,13 @@ struct Host {
     /// it. Null until it is told.
     connection: *mut *mut sys::sqlite3,
     /// The last lock was refused: SQLite may be in a loop around the busy handler.
-    refused: bool,
+    retries: bool,
 }
 
 impl Host {
     const UNKNOWN: Self = Self {
         connection: ptr::null_mut(),
-        refused: false,
+        retries: false,
     };
 }
 
@@ -391,6 +392,10 @@ unsafe fn open_kind(
         // opened by the VFS that is asked for its journal, by us.
         let sealed = unsafe {
             let main = sys::sqlite3_database_file_object(name);
+            // A VFS above ours has main files of its own.
+            if main.is_null() || !ptr::eq((*main).pMethods, &raw const METHODS) {
+                return Err(Code::CANTOPEN);
+            }
             match kind(main) {
                 Kind::Database(database) => Rc::clone(&database.sealed),
                 _ => return Err(Code::CANTOPEN),
@@ -443,10 +448,13 @@ fn log(code: Code, error: &Error) {
 
 unsafe extern "C" fn x_close(file: *mut sys::sqlite3_file) -> c_int {
     // SAFETY: SQLite closes a file once, after all other calls; the state is the box that x_open leaked.
-    let kind = unsafe {
+    let mut kind = unsafe {
         (*file).pMethods = ptr::null();
         Box::from_raw((*file.cast::<VfsFile>()).kind)
     };
+    if let Kind::Database(database) = &mut *kind {
+        let _in_the_wal = guard(|| database.finish_checkpoint());
+    }
     let raw = kind.raw();
     drop(kind);
     raw.close()
@@ -467,6 +475,14 @@ unsafe extern "C" fn x_read(
             ptr::write_bytes(buf.cast::<u8>(), 0, len);
             core::slice::from_raw_parts_mut(buf.cast::<u8>(), len)
         };
+        // With nolock=1 or immutable=1 no lock tells that a read transaction begins.
+        // SAFETY: an open file of ours.
+        let unlocked =
+            matches!(unsafe { kind(file) }, Kind::Database(database) if database.is_unlocked());
+        if unlocked {
+            // SAFETY: an open file of ours.
+            Code::check(unsafe { begin_read(file) })?;
+        }
         // SAFETY: an open file of ours.
         match unsafe { kind(file) } {
             Kind::Database(file) => file.read(buf, offset),
@@ -522,6 +538,7 @@ unsafe extern "C" fn x_sync(file: *mut sys::sqlite3_file, flags: c_int) -> c_int
         // SAFETY: an open file of ours.
         match unsafe { kind(file) } {
             Kind::Database(file) => file.sync(flags),
+            Kind::Wal(file) => file.sync(flags),
             Kind::Journal(file) => file.sync(flags),
             other => other.raw().sync_with(flags),
         }
@@ -536,7 +553,7 @@ unsafe extern "C" fn x_file_size(file: *mut sys::sqlite3_file, out: *mut i64) ->
             Kind::Journal(file) => file.len()?,
             Kind::Temp(file, _) => file.len(),
             Kind::Wal(file) => file.raw.len()?,
-            Kind::Super(raw) => raw.len()? - journal::trailing_mac_len(*raw)?,
+            Kind::Super(raw) => raw.len()?,
         };
         // SAFETY: SQLite gives a place for the size.
         unsafe { *out = position(len)? };
@@ -545,6 +562,13 @@ unsafe extern "C" fn x_file_size(file: *mut sys::sqlite3_file, out: *mut i64) ->
 }
 
 unsafe extern "C" fn x_lock(file: *mut sys::sqlite3_file, level: c_int) -> c_int {
+    if level == sys::SQLITE_LOCK_SHARED {
+        // SAFETY: an open file of ours.
+        let rc = unsafe { begin_read(file) };
+        if rc != sys::SQLITE_OK {
+            return rc;
+        }
+    }
     let rc = guard(|| {
         // SAFETY: an open file of ours.
         match unsafe { kind(file) } {
@@ -552,17 +576,8 @@ unsafe extern "C" fn x_lock(file: *mut sys::sqlite3_file, level: c_int) -> c_int
             other => other.raw().lock(level),
         }
     });
-    if rc == sys::SQLITE_OK && level == sys::SQLITE_LOCK_SHARED {
-        // SAFETY: an open file of ours.
-        let rc = unsafe { begin_read(file) };
-        if rc != sys::SQLITE_OK {
-            // SAFETY: as above; the lock that was just taken is given up.
-            unsafe { x_unlock(file, sys::SQLITE_LOCK_NONE) };
-        }
-        return rc;
-    }
     // SAFETY: an open file of ours.
-    unsafe { (*file.cast::<VfsFile>()).host.refused = rc == sys::SQLITE_BUSY };
+    unsafe { (*file.cast::<VfsFile>()).host.retries = rc == sys::SQLITE_BUSY };
     rc
 }
 
@@ -703,10 +718,77 @@ unsafe extern "C" fn x_shm_map(
         extend,
         out
     );
-    if let Kind::Database(database) = kind {
-        database.shm_mapped(rc);
+    if let (Kind::Database(database), Ok(region)) = (kind, usize::try_from(page)) {
+        // SAFETY: SQLite gives a place for the pointer, which the VFS below has set or left.
+        let memory = if rc == sys::SQLITE_OK && !out.is_null() {
+            unsafe { *out }
+        } else {
+            ptr::null_mut()
+        };
+        database.shm_mapped(rc, region, memory.cast());
     }
     rc
+}
+
+/// SQLite's index of the WAL in shared memory, as xShmMap gave it out.
+///
+/// <https://www.sqlite.org/walformat.html#the_wal_index_file_format>: the header holds the salts at byte 32; then
+/// come the page numbers of the frames, 4,062 in the first region of 32 KiB and 4,096 in each one after it.
+#[derive(Default)]
+pub(crate) struct WalIndex {
+    /// Each valid until xShmUnmap, which clears them.
+    regions: Vec<*mut u32>,
+}
+
+impl WalIndex {
+    const HEADER_WORDS: u64 = 34;
+    const FRAMES_PER_REGION: u64 = 4_096;
+    const FIRST_REGION_FRAMES: u64 = Self::FRAMES_PER_REGION - Self::HEADER_WORDS;
+    const SALTS_WORD: usize = 8;
+
+    pub(super) fn insert(&mut self, region: usize, memory: *mut u32) {
+        if self.regions.len() <= region {
+            self.regions.resize(region + 1, ptr::null_mut());
+        }
+        if let Some(slot) = self.regions.get_mut(region) {
+            *slot = memory;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.regions.clear();
+    }
+
+    /// The page that SQLite looks for in a frame, counted from 0.
+    pub(super) fn page_of_frame(&self, frame: u64) -> Option<u32> {
+        let (region, at) = match frame.checked_sub(Self::FIRST_REGION_FRAMES) {
+            None => (0, Self::HEADER_WORDS + frame),
+            Some(rest) => (
+                1 + rest / Self::FRAMES_PER_REGION,
+                rest % Self::FRAMES_PER_REGION,
+            ),
+        };
+        self.word(usize::try_from(region).ok()?, usize::try_from(at).ok()?)
+    }
+
+    /// salt-1 ‖ salt-2 of the generation that the index describes.
+    #[expect(
+        clippy::host_endian_bytes,
+        reason = "SQLite copies the bytes of the WAL header into the index"
+    )]
+    pub(super) fn salts(&self) -> Option<[u8; 8]> {
+        let [a, b, c, d] = self.word(0, Self::SALTS_WORD)?.to_ne_bytes();
+        let [e, f, g, h] = self.word(0, Self::SALTS_WORD + 1)?.to_ne_bytes();
+        Some([a, b, c, d, e, f, g, h])
+    }
+
+    fn word(&self, region: usize, at: usize) -> Option<u32> {
+        let memory = *self.regions.get(region)?;
+        // SAFETY: a region that is mapped, of 32 KiB, and `at` is below 4,130; other processes write to it,
+        // so it is read atomically.
+        (!memory.is_null())
+            .then(|| unsafe { AtomicU32::from_ptr(memory.add(at)).load(Ordering::Relaxed) })
+    }
 }
 
 unsafe extern "C" fn x_shm_lock(
@@ -734,24 +816,28 @@ unsafe extern "C" fn x_shm_lock(
         return pass(flags);
     };
     if flags & sys::SQLITE_SHM_UNLOCK != 0 {
+        // A page 1 that cannot be written now is still in the WAL, which is not given up before it is.
+        let _in_the_wal = guard(|| database.finish_checkpoint());
         database.shm_unlocked(from, slots);
         return pass(flags);
     }
-    let rc = pass(flags);
     let exclusive = flags & sys::SQLITE_SHM_EXCLUSIVE != 0;
-    if exclusive {
+    if !exclusive {
         // SAFETY: an open file of ours.
-        unsafe { (*file.cast::<VfsFile>()).host.refused = rc == sys::SQLITE_BUSY };
+        let rc = unsafe { begin_read(file) };
+        return if rc == sys::SQLITE_OK {
+            pass(flags)
+        } else {
+            rc
+        };
     }
+    let rc = pass(flags);
+    // SAFETY: an open file of ours.
+    unsafe { (*file.cast::<VfsFile>()).host.retries = rc == sys::SQLITE_BUSY };
     if rc != sys::SQLITE_OK {
         return rc;
     }
-    let rc = if exclusive {
-        guard(|| database.shm_locked(from, slots))
-    } else {
-        // SAFETY: an open file of ours.
-        unsafe { begin_read(file) }
-    };
+    let rc = guard(|| database.shm_locked(from, slots));
     if rc != sys::SQLITE_OK {
         database.shm_unlocked(from, slots);
         pass((flags & !sys::SQLITE_SHM_LOCK) | sys::SQLITE_SHM_UNLOCK);
@@ -767,8 +853,11 @@ unsafe extern "C" fn x_shm_barrier(file: *mut sys::sqlite3_file) {
 
 unsafe extern "C" fn x_shm_unmap(file: *mut sys::sqlite3_file, delete: c_int) -> c_int {
     // SAFETY: an open file of ours.
-    let raw = unsafe { kind(file) }.raw();
-    below!(raw, xShmUnmap, sys::SQLITE_OK, delete)
+    let kind = unsafe { kind(file) };
+    if let Kind::Database(database) = kind {
+        database.shm_unmapped();
+    }
+    below!(kind.raw(), xShmUnmap, sys::SQLITE_OK, delete)
 }
 
 // --- the connection's temporary files --------------------------------------------------------------
@@ -789,9 +878,9 @@ unsafe fn begin_read(file: *mut sys::sqlite3_file) -> c_int {
         };
         (host, connection)
     };
-    // The statement below resets SQLite's count of busy retries: inside a busy loop it would never end. A
-    // lock that was refused comes after one that was granted, and was checked.
-    if connection.is_null() || core::mem::take(&mut host.refused) {
+    // The check runs a statement, which resets SQLite's count of busy retries: inside a busy loop it would never
+    // end. A retry follows an attempt that was checked.
+    if connection.is_null() || core::mem::take(&mut host.retries) {
         return sys::SQLITE_OK;
     }
     // SAFETY: SQLite is in a call on this connection, on this thread.

@@ -102,13 +102,28 @@ impl Journal {
             self.forget();
         }
         self.trailer = Trailer::Unknown;
-        self.raw.truncate(len)
+        self.raw.truncate(len)?;
+        if len == 0 {
+            self.settle_first_commit()
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
         self.raw.sync_with(flags)?;
         self.unsynced = false;
         Ok(())
+    }
+
+    /// The journal of a file's first transaction must not come back after a power cut, when the file is marked as
+    /// populated (F-10): SQLite syncs its end only with synchronous=FULL.
+    fn settle_first_commit(&self) -> Result<()> {
+        let sealed = self.sealed.borrow();
+        match sealed.opened() {
+            Some(opened) if !opened.header.populated() => self.raw.sync(),
+            _ => Ok(()),
+        }
     }
 
     // --- reading ------------------------------------------------------------------------------
@@ -173,8 +188,14 @@ impl Journal {
             return Ok(checksum.to_be_bytes());
         }
         let mut word = [0; 4];
-        full(self.raw.read(&mut word, offset)?)?;
-        Ok(word)
+        match self.raw.read(&mut word, offset)? {
+            Read::Full => Ok(word),
+            // The page number of a record that is not there, though the header may count it.
+            Read::Short if self.segment(offset).is_some() => {
+                Err(self.bad_record(offset, self.sealed.borrow().page_size().to_usize()))
+            }
+            Read::Short => Err(Code::SHORT_READ),
+        }
     }
 
     /// Reads and authenticates the header at an offset; `None` where the journal ends (F-29).
@@ -308,7 +329,8 @@ impl Journal {
             }
             _ if buf.len() == SQLITE_LEN && offset == 0 && buf.iter().all(|&b| b == 0) => {
                 self.forget();
-                self.raw.write(buf, offset)
+                self.raw.write(buf, offset)?;
+                self.settle_first_commit()
             }
             _ if buf.len() == SECTOR_LEN && offset.is_multiple_of(SECTOR_LEN as u64) => {
                 self.write_header(buf, offset)
@@ -408,7 +430,8 @@ impl Journal {
 
     // --- super-journal trailer ----------------------------------------------------------------
 
-    /// The last part of a trailer: its MAC is written behind it (F-32).
+    /// The last part of a trailer: its MAC is written behind it, and the trailer once more, for whoever looks for it
+    /// at the end of the file without knowing our format: the pager of another file of the transaction (F-32).
     fn write_trailer_end(&mut self, magic: &[u8], offset: u64) -> Result<()> {
         self.raw.write(magic, offset)?;
         let end = offset + 8;
@@ -417,9 +440,10 @@ impl Journal {
             return Err(Code::WRITE);
         };
         let mac = trailer_mac(&self.sealed.borrow(), identity, start, &trailer)?;
-        self.raw.write(&mac, end)?;
+        let behind = [mac.as_slice(), &trailer].concat();
+        self.raw.write(&behind, end)?;
         // A longer journal may lie behind it; SQLite, which cuts it off, sees the logical size.
-        self.raw.truncate(end + MAC_LEN as u64)?;
+        self.raw.truncate(end + behind.len() as u64)?;
         self.trailer = Trailer::Until(end);
         Ok(())
     }
@@ -429,10 +453,13 @@ impl Journal {
             return Ok(());
         }
         self.trailer = Trailer::None;
-        let Some(end) = len.checked_sub(MAC_LEN as u64) else {
+        let Some((copy_start, copy)) = self.trailer_before(len)? else {
             return Ok(());
         };
-        let Some((start, trailer)) = self.trailer_before(end)? else {
+        let Some(end) = copy_start.checked_sub(MAC_LEN as u64) else {
+            return Ok(());
+        };
+        let Some((start, trailer)) = self.trailer_before(end)?.filter(|(_, t)| *t == copy) else {
             return Ok(());
         };
         if self.identity.is_none() && self.read_header(0)?.is_none() {
@@ -482,18 +509,6 @@ impl Journal {
         self.checksum = None;
         self.trailer = Trailer::Unknown;
     }
-}
-
-/// How many bytes at the end of a file that is opened as a child of a super-journal are the trailer's MAC:
-/// SQLite looks for the trailer at the end.
-pub(super) fn trailing_mac_len(raw: RawFile) -> Result<u64> {
-    let len = raw.len()?;
-    let Some(at) = len.checked_sub(MAC_LEN as u64 + 8) else {
-        return Ok(0);
-    };
-    let mut magic = [0; 8];
-    full(raw.read(&mut magic, at)?)?;
-    Ok(if magic == MAGIC { MAC_LEN as u64 } else { 0 })
 }
 
 fn header_mac(

@@ -14,9 +14,10 @@ use zqlite_pq::slot::SlotKind;
 
 use super::access::{self, Access, Maker};
 use super::code::{Code, Result};
-use super::ffi::{RawFile, Read};
+use super::ffi::{RawFile, Read, WalIndex};
 use super::layout;
 use crate::Error;
+use zeroize::Zeroizing;
 
 /// The sealed side of one open database file.
 pub(crate) struct Sealed {
@@ -32,6 +33,8 @@ pub(crate) struct Sealed {
     batch: Option<Batch>,
     scratch: Vec<u8>,
     pub(super) wal: WalState,
+    /// A page 1 that names more pages than the file has, until it has them.
+    pub(super) held_first_page: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Nonces of one write transaction in one process (F-25).
@@ -53,6 +56,12 @@ pub(super) struct WalState {
     pub(super) shared_memory: bool,
     /// Whether that index is read-only, so that SQLite recovers without locks.
     pub(super) shared_memory_read_only: bool,
+    /// That index.
+    pub(super) index: WalIndex,
+    /// Whether a WAL is open.
+    pub(super) open: bool,
+    /// Whether the WAL was synced and the database not yet since: SQLite checkpoints, and will sync that, too.
+    pub(super) synced: bool,
 }
 
 /// One generation of the WAL.
@@ -84,6 +93,7 @@ impl Sealed {
             batch: None,
             scratch: Vec::new(),
             wal: WalState::default(),
+            held_first_page: None,
         };
         sealed.load()?;
         if sealed.opened.is_none() && !(writable && sealed.access.may_create()) {
@@ -317,7 +327,7 @@ impl Sealed {
         }
         if self.opened.as_ref().is_some_and(Opened::is_superseded) {
             access::set_last_error(self.damaged(
-                "a newer header copy is for other keys: the owner may have been interrupted while removing yours",
+                "a newer header copy is not for your keys: an update of the owner was interrupted",
             ));
             return Err(Code::READONLY);
         }
@@ -394,6 +404,7 @@ impl Sealed {
             Code::CANTOPEN
         })?;
         self.write_header(&header, &epochs)?;
+        self.access.header_is_written();
         self.access.remember(&epochs);
         Ok(())
     }
@@ -460,6 +471,7 @@ impl Sealed {
         let process = std::process::id();
         if let Some(batch) = &self.batch
             && batch.process == process
+            && batch.sealer.epoch() == self.newest_keys()?.epoch()
             && !batch.sealer.is_exhausted()
         {
             return Ok(());

@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use core::ffi::c_int;
+
 use zqlite_pq::mask::WalMask;
 use zqlite_pq::page::Place;
 
 use super::code::{Code, Result};
+use super::database::is_our_first_page;
 use super::ffi::{RawFile, Read};
 use super::sealed::{Generation, Sealed, full};
 
@@ -22,8 +25,9 @@ const MASKED_LEN: usize = 16;
 pub(crate) struct Wal {
     sealed: Rc<RefCell<Sealed>>,
     pub(super) raw: RawFile,
-    /// Offset and first 8 bytes of the frame header that was written last.
-    written: Option<(u64, [u8; 8])>,
+    /// The first 8 bytes of the frame headers that this connection wrote, or read in recovery; zeros where it
+    /// did neither.
+    known: Vec<[u8; 8]>,
     /// The header was read and nothing written since: without shared memory, this is how recovery looks.
     read_from_the_start: bool,
     frame: Vec<u8>,
@@ -42,10 +46,11 @@ enum Part {
 impl Wal {
     pub(super) fn new(raw: RawFile, sealed: Rc<RefCell<Sealed>>) -> Self {
         sealed.borrow_mut().wal.generation = None;
+        sealed.borrow_mut().wal.open = true;
         Self {
             sealed,
             raw,
-            written: None,
+            known: Vec::new(),
             read_from_the_start: false,
             frame: Vec::new(),
         }
@@ -58,6 +63,7 @@ impl Wal {
         match part(offset, buf.len(), page_len).ok_or(Code::READ)? {
             Part::Header => {
                 self.read_from_the_start = true;
+                self.known.clear();
                 let header = self.read_header(sealed)?;
                 buf.copy_from_slice(&header);
                 Ok(())
@@ -77,7 +83,7 @@ impl Wal {
             }
             Part::Page => {
                 let offset = offset - FRAME_HEADER_LEN as u64;
-                let opened = self.read_frame(sealed, offset);
+                let opened = self.read_indexed_frame(sealed, offset);
                 if let Err(code) = opened {
                     buf.fill(0);
                     return Err(code);
@@ -89,7 +95,7 @@ impl Wal {
             Part::Frame => match self.read_frame(sealed, offset) {
                 Ok(()) => {
                     buf.copy_from_slice(&self.frame);
-                    Ok(())
+                    self.remember(frame_index(offset, page_len), first_8(buf))
                 }
                 Err(code) => {
                     // A header of zeros is no valid frame: recovery ends here.
@@ -121,23 +127,21 @@ impl Wal {
                     mask.mask(offset + at, block)
                 });
                 self.raw.write(&header, offset)?;
-                self.written = Some((offset, first_8(&header)));
-                Ok(())
+                self.remember(frame_index(offset, page_len), first_8(&header))
             }
             Part::Page => {
                 self.ensure_current(sealed)?;
                 let frame_offset = offset - FRAME_HEADER_LEN as u64;
-                let start = match self.written {
-                    Some((at, start)) if at == frame_offset => start,
-                    // SQLite overwrites a page of its own transaction without the header.
-                    _ => {
-                        let mut start = [0; 8];
-                        full(self.raw.read(&mut start, frame_offset)?)?;
-                        start
-                    }
-                };
+                // SQLite overwrites a page of its own transaction without the header. What stands in the file
+                // may have been changed: only what was written counts.
+                let start = self
+                    .known_start(frame_index(frame_offset, page_len))
+                    .ok_or(Code::WRITE)?;
                 let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
                 let (number, place) = locate(start, frame_offset, generation);
+                if number == 1 && !is_our_first_page(buf) {
+                    return Err(Code::WRITE);
+                }
                 let raw = self.raw;
                 sealed.seal_page(number, place, buf, |stored| raw.write(stored, offset))
             }
@@ -146,8 +150,56 @@ impl Wal {
     }
 
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
-        self.written = None;
+        self.known.clear();
         self.raw.truncate(len)
+    }
+
+    pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
+        self.sealed.borrow_mut().wal.synced = true;
+        self.raw.sync_with(flags)
+    }
+
+    fn remember(&mut self, frame: u64, start: [u8; 8]) -> Result<()> {
+        let frame = usize::try_from(frame).map_err(|_| Code::INTERNAL)?;
+        if self.known.len() <= frame {
+            self.known.resize(frame + 1, [0; 8]);
+        }
+        if let Some(slot) = self.known.get_mut(frame) {
+            *slot = start;
+        }
+        Ok(())
+    }
+
+    fn known_start(&self, frame: u64) -> Option<[u8; 8]> {
+        let start = *self.known.get(usize::try_from(frame).ok()?)?;
+        (start != [0; 8]).then_some(start)
+    }
+
+    /// The page that SQLite expects in a frame: from the shared-memory index, or, without one, from what this
+    /// connection recovered and wrote.
+    fn expected_page(&self, sealed: &Sealed, frame: u64) -> Option<u32> {
+        let wal = &sealed.wal;
+        if wal.shared_memory && !wal.shared_memory_read_only {
+            return wal.index.page_of_frame(frame);
+        }
+        let [a, b, c, d, ..] = self.known_start(frame)?;
+        Some(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// Reads the frame that SQLite found in its index: it must be of the generation and hold the page that the
+    /// index says. Frames of another generation, or of a transaction that was rolled back, are authentic, too.
+    fn read_indexed_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
+        self.read_frame(sealed, offset)?;
+        let frame = frame_index(offset, sealed.page_size().to_usize());
+        let [a, b, c, d, ..] = first_8(&self.frame);
+        let number = u32::from_be_bytes([a, b, c, d]);
+        let wal = &sealed.wal;
+        let current = wal.generation_is_current || is_indexed_generation(sealed);
+        if current && self.expected_page(sealed, frame) == Some(number) {
+            Ok(())
+        } else {
+            Err(Code::DATA)
+        }
     }
 
     /// Whether a frame that does not open ends the log instead of failing (F-28).
@@ -194,7 +246,7 @@ impl Wal {
         let mask: &WalMask = sealed.newest_keys()?.wal_mask();
         apply(&mut header, HEADER_MASKED, |at, block| mask.mask(at, block));
         self.raw.write(&header, 0)?;
-        self.written = None;
+        self.known.clear();
         sealed.wal.generation = Some(generation);
         sealed.wal.generation_is_current = true;
         Ok(())
@@ -204,7 +256,7 @@ impl Wal {
     fn ensure_current(&self, sealed: &mut Sealed) -> Result<()> {
         if !sealed.wal.generation_is_current {
             self.read_header(sealed)?;
-            if sealed.wal.generation.is_none() {
+            if !is_indexed_generation(sealed) {
                 return Err(Code::WRITE);
             }
             sealed.wal.generation_is_current = true;
@@ -290,6 +342,25 @@ impl Wal {
         }
         Ok((good, damaged))
     }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        self.sealed.borrow_mut().wal.open = false;
+    }
+}
+
+/// Whether the generation that the file names is the one that the shared-memory index describes, if there is one.
+fn is_indexed_generation(sealed: &Sealed) -> bool {
+    let wal = &sealed.wal;
+    let indexed = wal.shared_memory && !wal.shared_memory_read_only;
+    wal.generation
+        .is_some_and(|generation| !indexed || wal.index.salts() == Some(generation.salts))
+}
+
+/// The number of a frame, from 0.
+const fn frame_index(offset: u64, page_len: usize) -> u64 {
+    offset.saturating_sub(HEADER_LEN) / (FRAME_HEADER_LEN + page_len) as u64
 }
 
 /// Which part a request names; `None` for a shape that SQLite does not have.

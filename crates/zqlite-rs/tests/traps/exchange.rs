@@ -50,6 +50,25 @@ fn a_backup_from_plain_into_sealed_is_refused_and_the_sealed_file_stays() {
     }
 }
 
+/// Its one page has room for the trailer, but says that SQLite may use it.
+#[test]
+fn a_backup_of_an_empty_plain_database_is_refused_too() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("sealed.db");
+    let mut sealed = create(&path);
+    fill(&sealed, 100);
+    let before = fingerprint(&sealed);
+    let source = Connection::open(dir.path().join("plain.db")).unwrap();
+    source.execute_batch("PRAGMA user_version=5").unwrap();
+    assert!(back_up(&source, &mut sealed).is_err());
+    drop(sealed);
+    let again = open(&path);
+    assert_eq!(fingerprint(&again), before);
+    fill(&again, 1);
+    drop(again);
+    assert_clean(&path);
+}
+
 #[test]
 fn a_backup_from_plain_into_a_new_sealed_file_is_refused() {
     let dir = tempdir().unwrap();

@@ -340,3 +340,64 @@ fn a_journal_that_is_never_synced_rolls_back_what_is_there() {
     let rows: i64 = one(&connection, "SELECT count(*) FROM t WHERE b LIKE 'new%'");
     assert_eq!(rows, 300);
 }
+
+/// FORMAT.md F-31: where nothing was ever synced, the first record that does not open is the end.
+#[test]
+fn a_torn_record_of_a_journal_that_is_never_synced_ends_it() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("live.db");
+    let connection = create(&path);
+    fill(&connection, 300);
+    connection.execute_batch("PRAGMA synchronous=OFF").unwrap();
+    begin_spilling(&connection);
+    let copy = dir.path().join("copy.db");
+    let records = (len(&journal(&path)) - 512) / RECORD;
+    assert!(records > 10);
+    for torn in ["cut", "page", "number"] {
+        crash_copy(&path, &copy);
+        let last = 512 + (records - 1) * RECORD;
+        match torn {
+            "cut" => set_len(&journal(&copy), last + 1_000),
+            "page" => flip(&journal(&copy), last + 1_000),
+            _ => poke(&journal(&copy), last, &[0; 4]),
+        }
+        // As in plain SQLite the database may be half way now, but it opens, and the journal is done with.
+        let opened = open(&copy);
+        let read = opened.query_row("SELECT count(*) FROM sqlite_master", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        assert_eq!(read.unwrap(), 1, "{torn}");
+        assert!(!journal(&copy).exists(), "{torn}");
+    }
+}
+
+/// FORMAT.md F-29: authentic, but left from an earlier transaction.
+#[test]
+fn a_segment_of_an_earlier_journal_ends_the_journal() {
+    let hot = Hot::new();
+    let old = fs::read(journal(&hot.copy())).unwrap();
+    hot.connection.execute_batch("ROLLBACK").unwrap();
+    begin_spilling(&hot.connection);
+    let copy = hot.copy();
+    let all = segments(&journal(&copy));
+    let (second, last) = (all[1].0, all[all.len() - 1]);
+    let end = (last.0 + 512 + last.1 * RECORD).next_multiple_of(512);
+    // Behind the last segment of this journal: where it really may lie, in a journal that is kept.
+    let mut spliced = fs::read(journal(&copy)).unwrap();
+    spliced.truncate(usize::try_from(end).unwrap());
+    let from = usize::try_from(second).unwrap();
+    spliced.extend_from_slice(&old[from..]);
+    fs::write(journal(&copy), &spliced).unwrap();
+    assert_rolled_back(&hot, &copy);
+    // In the place of this journal's second segment, where its MAC is right.
+    let copy = hot.copy();
+    spliced.truncate(from);
+    spliced.extend_from_slice(&old[from..]);
+    fs::write(journal(&copy), &spliced).unwrap();
+    let opened = open(&copy);
+    let read = opened.query_row("SELECT count(*) FROM sqlite_master", [], |row| {
+        row.get::<_, i64>(0)
+    });
+    assert_eq!(read.unwrap(), 1);
+    assert!(!journal(&copy).exists());
+}
