@@ -250,3 +250,99 @@ fn files_that_cannot_be_run_are_failures() {
         assert!(report.failures[0].contains(why), "{:?}", report.failures);
     }
 }
+
+#[test]
+fn an_invalid_case_without_its_principal_fields_proves_nothing() {
+    for kind in [
+        Kind::Aes256Gcm,
+        Kind::Hkdf,
+        Kind::MlDsaKat,
+        Kind::MlDsaKeyGen,
+        Kind::MlDsaSigGen,
+        Kind::MlDsaSigVer,
+        Kind::MlKemDecaps,
+        Kind::MlKemEncaps,
+        Kind::MlKemKat,
+        Kind::MlKemKeyCheck,
+        Kind::MlKemKeyGen,
+        Kind::MlKemSeedDecaps,
+        Kind::X25519,
+        Kind::XWing,
+    ] {
+        for line in [
+            r#"{"id":"a","result":"invalid"}"#,
+            r#"{"id":"a","key":null,"seed":null,"dk":null,"result":"invalid"}"#,
+        ] {
+            let report = run_lines(kind, line);
+            assert_eq!((report.passed, report.failed), (0, 1), "{kind:?}");
+            assert!(report.failures[0].contains("malformed"), "{report:?}");
+        }
+    }
+    // Without a ciphertext the key itself must be what is refused.
+    let short = r#"{"id":"a","dk":"00","result":"invalid"}"#;
+    assert_eq!(run_lines(Kind::MlKemDecaps, short).passed, 1);
+    let no_signature = r#"{"id":"a","pk":"00","result":"invalid"}"#;
+    assert_eq!(run_lines(Kind::MlDsaSigVer, no_signature).failed, 1);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let report = run_lines(Kind::X25519, &format!("\u{feff}{RFC7748}\n"));
+    assert_eq!((report.passed, report.failed), (1, 0), "{report:?}");
+}
+
+#[test]
+fn lengths_that_no_memory_has_are_refused() {
+    for (len, passed) in [
+        ("-1", 1),
+        ("8161", 1),
+        ("18446744073709551615", 1),
+        ("99999999999999999999999", 1),
+        ("32", 0),
+        ("1.5", 0),
+        ("\"32\"", 0),
+    ] {
+        let line =
+            format!(r#"{{"id":"a","hash":"sha256","ikm":"00","len":{len},"result":"invalid"}}"#);
+        assert_eq!(run_lines(Kind::Hkdf, &line).passed, passed, "{len}");
+    }
+}
+
+#[test]
+fn a_plaintext_need_not_be_given() {
+    // SP 800-38D, test case 14 of the original submission: key and iv of zeros, one block of zeros.
+    let case = |ct: &str, result: &str| {
+        let (key, iv) = ("00".repeat(32), "00".repeat(12));
+        let tag = "d0d1c8a799996bf0265b98b5d48ab919";
+        format!(
+            r#"{{"id":"a","key":"{key}","iv":"{iv}","ct":"{ct}","tag":"{tag}","result":"{result}"}}"#
+        )
+    };
+    let ct = "cea7403d4d606b6e074ec5d3baf39d18";
+    for (ct, result, passed) in [
+        (ct, "valid", 1),
+        (ct, "invalid", 0),
+        ("cea7403d4d606b6e074ec5d3baf39d19", "valid", 0),
+        ("cea7403d4d606b6e074ec5d3baf39d19", "invalid", 1),
+    ] {
+        let report = run_lines(Kind::Aes256Gcm, &case(ct, result));
+        assert_eq!(report.passed, passed, "{ct} {result}: {report:?}");
+    }
+}
+
+#[test]
+fn a_signature_is_verified_under_the_key_that_the_seed_yields() {
+    let key = zqlite_pq::SigningKey::from_seed([7; 32]);
+    let mut signature = zqlite_pq::hazmat::sign_unlabelled(&key, b"abc").unwrap();
+    // Hedged: nothing but verification can tell whether it is right.
+    let line = |signature: &[u8]| {
+        let (seed, sig) = ("07".repeat(32), hex::encode(signature));
+        format!(
+            r#"{{"id":"a","seed":"{seed}","msg":"616263","deterministic":false,"sig":"{sig}"}}"#
+        )
+    };
+    assert_eq!(run_lines(Kind::MlDsaSigGen, &line(&signature)).passed, 1);
+    signature[100] ^= 1;
+    let report = run_lines(Kind::MlDsaSigGen, &line(&signature));
+    assert!(report.failures[0].contains("verified"), "{report:?}");
+}

@@ -63,6 +63,29 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The inputs that every case of the kind has, each with its alternatives. What may be empty (a message, a
+    /// salt, additional data) may also be absent.
+    const fn principal_fields(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Aes256Gcm => &[&["key"], &["iv"], &["tag"]],
+            Self::Hkdf => &[&["hash"], &["len"]],
+            Self::MlDsaKat | Self::MlDsaKeyGen => &[&["seed"]],
+            Self::MlDsaSigGen => &[&["seed", "sk"]],
+            Self::MlDsaSigVer => &[&["pk"], &["sig"]],
+            // Without `c` or `m`, a case that a key is refused is still one.
+            Self::MlKemDecaps => &[&["dk"]],
+            Self::MlKemEncaps => &[&["ek"]],
+            Self::MlKemKat => &[&["d"], &["z"], &["m"]],
+            Self::MlKemKeyCheck => &[&["kind"], &["key"]],
+            Self::MlKemKeyGen => &[&["d"], &["z"]],
+            Self::MlKemSeedDecaps => &[&["seed"], &["c"]],
+            Self::X25519 => &[&["sk"], &["pk"]],
+            Self::XWing => &[&["seed", "sk", "pk"]],
+        }
+    }
+}
+
 /// What the `result` field demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
@@ -126,6 +149,24 @@ impl Case {
         }
     }
 
+    /// Without one of these a case says nothing: refusing it would prove nothing about the code under test.
+    fn require(&self, kind: Kind) -> Result<(), Stop> {
+        kind.principal_fields()
+            .iter()
+            .try_for_each(|alternatives| self.require_one_of(alternatives))
+    }
+
+    fn require_one_of(&self, names: &[&str]) -> Result<(), Stop> {
+        let is_there = |name: &&str| self.0.get(*name).is_some_and(|value| !value.is_null());
+        if names.iter().any(is_there) {
+            return Ok(());
+        }
+        Err(Stop::Malformed(format!(
+            "malformed: no `{}`",
+            names.join("` or `")
+        )))
+    }
+
     /// A byte string; `None` when it is absent.
     fn optional(&self, name: &str) -> Result<Option<Vec<u8>>, Stop> {
         let decode =
@@ -147,9 +188,21 @@ impl Case {
             .map_err(|_| Stop::refused(format!("`{name}` has {found} bytes, not {N}")))
     }
 
-    fn number(&self, name: &str) -> Result<u64, Stop> {
-        let number = self.0.get(name).and_then(Value::as_u64);
-        number.ok_or_else(|| Stop::Malformed(format!("`{name}` is not a whole number")))
+    /// A length; one that no memory can have is refused.
+    fn len(&self, name: &str) -> Result<usize, Stop> {
+        let Some(Value::Number(number)) = self.0.get(name) else {
+            return Err(Stop::Malformed(format!("`{name}` is not a number")));
+        };
+        if let Some(len) = number.as_u64().and_then(|len| usize::try_from(len).ok()) {
+            return Ok(len);
+        }
+        // Negative, or beyond 64 bits, which the parser reads as a float.
+        match number.as_f64() {
+            Some(value) if value.fract() == 0.0 => {
+                Err(Stop::refused(format!("`{name}` is {number}")))
+            }
+            _ => Err(Stop::Malformed(format!("`{name}` is not a whole number"))),
+        }
     }
 
     fn flag(&self, name: &str) -> Option<bool> {
@@ -231,6 +284,7 @@ pub(crate) fn run(
     case: &Case,
     second: &mut SecondImplementation,
 ) -> Result<Answer, Stop> {
+    case.require(kind)?;
     match kind {
         Kind::Aes256Gcm => symmetric::aes256gcm(case),
         Kind::Hkdf => symmetric::hkdf(case),

@@ -108,6 +108,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 /// Runs every case of a file's text.
 pub(crate) fn run_text(kind: Kind, file: &str, text: &str, report: &mut Report) {
     let mut ran = 0;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
             continue;

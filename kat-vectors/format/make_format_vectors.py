@@ -454,8 +454,9 @@ def units():
         mac = super_journal_mac(k.journal_mac, jid, offset, trailer)
         u['super_journal'].append(dict(epoch_key=H(key), file_id=H(fid), journal_mac_key=H(k.journal_mac), journal_id=H(jid), page_size=n, offset=offset, name=H(name), trailer=H(trailer), mac=H(mac)))
         j = bytes(4096) + trailer
-        got = super_journal_trailer(j + super_journal_mac(k.journal_mac, jid, 4096, trailer), jid, k.journal_mac)
-        assert got == (4096, trailer) and super_journal_trailer(j, jid, k.journal_mac) is None and super_journal_trailer(j + mac, jid, k.journal_mac) is None
+        whole = j + super_journal_mac(k.journal_mac, jid, 4096, trailer)
+        got = super_journal_trailer(whole + trailer, jid, k.journal_mac)
+        assert got == (4096, trailer) and super_journal_trailer(j, jid, k.journal_mac) is None and super_journal_trailer(whole, jid, k.journal_mac) is None and super_journal_trailer(j + mac + trailer, jid, k.journal_mac) is None
     u['journal_header'] = []
     for start in (JOURNAL_MAGIC + be(3, 4), bytes(12), JOURNAL_MAGIC + b'\xff' * 4):  # synced, not synced yet, never synced
         head = start + be(0x01020304, 4) + be(9, 4) + be(512, 4) + be(4096, 4) + jid + be(1, 4)

@@ -253,6 +253,7 @@ class Copy:
             self.slots.append(s)
         need(sum(s.kind == 2 for s in self.slots) <= 4, 'passphrase slots')
         need(nent <= 16, 'epoch table')
+        need(nent or not self.progress, 'rekey progress')
         self.entries = []
         above = self.epoch
         for i in range(16):
@@ -262,7 +263,7 @@ class Copy:
                 continue
             e = Entry()
             e.epoch, e.commitment, e.nonce, e.sealed, e.tag = u32(r), r[4:36], r[36:60], r[60:92], r[92:108]
-            need(1 <= e.epoch < above, 'table order')
+            need(self.min_epoch <= e.epoch < above, 'table order')
             above = e.epoch
             self.entries.append(e)
 
@@ -463,12 +464,13 @@ def journal_header(header, j, o, jid):
     return h[:28], h[28:44], keys.journal_mac
 
 def super_journal_trailer(j, jid, mac_key):
-    """(offset, trailer) or None (F-32)"""
-    end = len(j) - 32
-    if end < 512 + 20 or j[end - 8:end] != JOURNAL_MAGIC: return None
-    t = end - 20 - u32(j, end - 16)
-    if t < 512 or not hmac.compare_digest(super_journal_mac(mac_key, jid, t, j[t:end]), j[end:]): return None
-    return t, j[t:end]
+    """(offset, trailer) or None (F-32): trailer, MAC, and the trailer once more, at the end of the file"""
+    if len(j) < 16 or j[-8:] != JOURNAL_MAGIC: return None
+    length = 20 + int.from_bytes(j[-16:-12], 'big')
+    t = len(j) - 2 * length - 32
+    if length == 20 or t < 512 or j[t:t + length] != j[-length:]: return None
+    mac = j[t + length:t + length + 32]
+    return (t, j[t:t + length]) if hmac.compare_digest(super_journal_mac(mac_key, jid, t, j[t:t + length]), mac) else None
 
 def read_journal(header, j, notes):
     """(plain journal or b'', initial page count or None, set of page numbers it restores)"""

@@ -96,10 +96,10 @@ impl Header {
             reader.left().saturating_sub(COPY_LEN - TABLE_OFFSET),
             Field::Padding,
         )?;
-        let older = read_epoch_table(&mut reader, prefix.older_count, body.epoch)?;
         if prefix.min_epoch > body.epoch {
             return Err(DecodeError::Malformed(Field::MinEpoch));
         }
+        let older = read_epoch_table(&mut reader, &prefix, body.epoch)?;
         Ok(Self {
             file_id: body.file_id,
             page_size: body.page_size,
@@ -223,6 +223,9 @@ impl Prefix {
         if older_count > MAX_OLDER_EPOCHS {
             return Err(DecodeError::Malformed(Field::EpochCount));
         }
+        if rekey_next_page != 0 && older_count == 0 {
+            return Err(DecodeError::Malformed(Field::RekeyProgress));
+        }
         reader.zeros(PREFIX_LEN - 46, Field::PrefixZero)?;
         let populated = flags == 1;
         Ok(Self {
@@ -291,14 +294,14 @@ impl Body {
 
 fn read_epoch_table(
     reader: &mut Reader<'_>,
-    used: usize,
+    prefix: &Prefix,
     newest: u32,
 ) -> Result<Vec<OlderEpoch>, DecodeError> {
-    let mut entries = Vec::with_capacity(used);
+    let mut entries = Vec::with_capacity(prefix.older_count);
     let mut above = newest;
-    for _ in 0..used {
+    for _ in 0..prefix.older_count {
         let entry = OlderEpoch::read(reader)?;
-        if entry.epoch() == 0 || entry.epoch() >= above {
+        if entry.epoch() < prefix.min_epoch || entry.epoch() >= above {
             return Err(DecodeError::Malformed(Field::EpochTable));
         }
         above = entry.epoch();

@@ -65,6 +65,8 @@ pub enum Field {
     PassphraseCount,
     /// Zero bytes of the prefix.
     PrefixZero,
+    /// The next page to re-encrypt in a file that has no older epochs.
+    RekeyProgress,
     /// Revision.
     Revision,
     /// The signature of a file that names no signer.
@@ -97,6 +99,7 @@ impl core::fmt::Display for Field {
             Self::PageSize => "page size",
             Self::PassphraseCount => "number of passphrase slots",
             Self::PrefixZero => "zero bytes in the prefix",
+            Self::RekeyProgress => "rekey progress",
             Self::Revision => "revision",
             Self::Signature => "signature of an unsigned file",
             Self::Signed => "signed flag",

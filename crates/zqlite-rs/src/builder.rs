@@ -229,8 +229,6 @@ fn authorize(context: &AuthContext<'_>, allow_attach: bool) -> Authorization {
             code: rusqlite::ffi::SQLITE_ATTACH,
             ..
         } if !allow_attach => Authorization::Deny,
-        // A name that is computed when the statement runs is not shown here.
-        AuthAction::Unknown { .. } if !allow_attach => Authorization::Deny,
         AuthAction::Function { function_name }
             if function_name.eq_ignore_ascii_case("load_extension") =>
         {

@@ -1,4 +1,9 @@
 //! What SQLite does, done on sealed files: every journal mode and page size, several connections, big files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic"
+)]
 
 #[path = "support/support.rs"]
 mod support;

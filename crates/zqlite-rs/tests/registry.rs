@@ -1,4 +1,9 @@
 //! The VFS by name and by URI, keys registered for paths, whose files are accepted, and the builder's guards.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic"
+)]
 
 #[path = "support/support.rs"]
 mod support;

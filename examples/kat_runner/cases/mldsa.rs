@@ -65,7 +65,13 @@ pub(super) fn siggen(case: &Case, second: &mut SecondImplementation) -> Result<A
         second.ran(reason);
         answer.compare(case, "sig", &request.sign(&sk, &rnd)?)?;
     }
-    if let (Some(pk), Some(sig)) = (case.optional("pk")?, case.optional("sig")?) {
+    let derived_pk = || {
+        product_key
+            .as_ref()
+            .map(|key| key.verifying_key().as_bytes().to_vec())
+    };
+    let pk = case.optional("pk")?.or_else(derived_pk);
+    if let (Some(pk), Some(sig)) = (pk, case.optional("sig")?) {
         answer.check("sig (verified)", request.verify(&pk, &sig).is_ok());
     }
     if let Some(key) = product_key {

@@ -16,6 +16,7 @@ pub(super) fn keygen(case: &Case) -> Result<Answer, Stop> {
 
 pub(super) fn encaps(case: &Case) -> Result<Answer, Stop> {
     let key = EncapsulationKey::from_bytes(&case.bytes("ek")?).map_err(Stop::refused)?;
+    case.require_one_of(&["m"])?;
     let (ciphertext, secret) = hazmat::encapsulate(&key, &case.array("m")?);
     let mut answer = Answer::default();
     answer.compare(case, "c", &ciphertext)?;
@@ -25,6 +26,7 @@ pub(super) fn encaps(case: &Case) -> Result<Answer, Stop> {
 
 pub(super) fn decaps(case: &Case) -> Result<Answer, Stop> {
     let key = hazmat::decapsulation_key_from_expanded(&case.bytes("dk")?).map_err(Stop::refused)?;
+    case.require_one_of(&["c"])?;
     let secret = key.decapsulate(&case.bytes("c")?).map_err(Stop::refused)?;
     let mut answer = Answer::default();
     answer.compare(case, "k", secret.expose())?;

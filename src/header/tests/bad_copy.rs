@@ -57,6 +57,7 @@ fn a_prefix_out_of_range_is_refused() {
     malformed(&copy, 32, &[0x80, 0, 0, 0], Field::Flags);
     malformed(&copy, 36, &[0; 4], Field::MinEpoch);
     malformed(&copy, 36, &[0, 0, 0, 2], Field::MinEpoch);
+    malformed(&copy, 40, &[0, 0, 0, 1], Field::RekeyProgress);
     malformed(&copy, 44, &[0, 17], Field::EpochCount);
     malformed(&copy, 44, &[0xff, 0xff], Field::EpochCount);
     malformed(&copy, 44, &[0, 1], Field::EpochTable);
@@ -177,6 +178,21 @@ fn an_epoch_table_that_does_not_descend_is_refused() {
     malformed(&file.copy, entry(1), &[0, 0, 0, 0], Field::EpochTable);
     malformed(&file.copy, 44, &[0, 1], Field::EpochTable);
     malformed(&file.copy, 44, &[0, 3], Field::EpochTable);
+}
+
+#[test]
+fn an_epoch_below_the_minimum_is_not_in_the_table() {
+    let file = TestFile::unsigned(1)
+        .next_epoch(2, &[(1, "")])
+        .next_epoch(3, &[(1, "")]);
+    let min_epoch = |n: u8| [0, 0, 0, n];
+    assert!(Header::decode(&edited(&file.copy, 36, &min_epoch(1))).is_ok());
+    malformed(&file.copy, 36, &min_epoch(2), Field::EpochTable);
+    malformed(&file.copy, 36, &min_epoch(3), Field::EpochTable);
+    malformed(&file.copy, 36, &min_epoch(4), Field::MinEpoch);
+    // Rekey may be under way as long as there is something to rekey.
+    let halfway = edited(&file.copy, 40, &[0, 0, 0, 1]);
+    assert_eq!(Header::decode(&halfway).unwrap().rekey_next_page(), 1);
 }
 
 #[test]

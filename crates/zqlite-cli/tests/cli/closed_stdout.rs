@@ -26,11 +26,28 @@ fn a_verdict_does_not_depend_on_a_reader() {
 #[test]
 fn what_only_reads_may_be_cut_short() {
     let bench = Bench::with_sealed();
-    let query = ["query", "sealed.db", "-q", "-i", "me.identity", "SELECT * FROM t"];
+    let query = [
+        "query",
+        "sealed.db",
+        "-q",
+        "-i",
+        "me.identity",
+        "SELECT * FROM t",
+    ];
     assert_eq!(bench.run_unread(query, "").ok().stderr, "");
-    let shell = ["shell", "sealed.db", "-q", "--read-only", "-i", "me.identity"];
+    let shell = [
+        "shell",
+        "sealed.db",
+        "-q",
+        "--read-only",
+        "-i",
+        "me.identity",
+    ];
     assert_eq!(bench.run_unread(shell, ".dump\n").ok().stderr, "");
-    assert_eq!(bench.run_unread(["completions", "bash"], "").ok().stderr, "");
+    assert_eq!(
+        bench.run_unread(["completions", "bash"], "").ok().stderr,
+        ""
+    );
     assert_eq!(bench.run_unread(["--help"], "").ok().stderr, "");
     assert_eq!(bench.run_unread(["--version"], "").ok().stderr, "");
 }
@@ -38,7 +55,13 @@ fn what_only_reads_may_be_cut_short() {
 #[test]
 fn a_failure_outweighs_a_reader_that_left() {
     let bench = Bench::with_sealed();
-    let query = ["query", "sealed.db", "-i", "me.identity", "SELECT 1; SELECT * FROM missing"];
+    let query = [
+        "query",
+        "sealed.db",
+        "-i",
+        "me.identity",
+        "SELECT 1; SELECT * FROM missing",
+    ];
     bench.run_unread(query, "").fails_with(1, "no such table");
 }
 
@@ -55,7 +78,10 @@ fn what_writes_or_makes_keys_fails() {
         .run_unread(["shell", "sealed.db", "-i", key], &sql)
         .fails_with(1, gone);
     let left = bench.query(["--csv", "SELECT count(*) AS n FROM t"]).ok();
-    assert_eq!(left.stdout, "n\r\n2\r\n", "the second statement did not run");
+    assert_eq!(
+        left.stdout, "n\r\n2\r\n",
+        "the second statement did not run"
+    );
     for args in [
         &["keygen"][..],
         &["keygen", "-o", "new.identity"],

@@ -69,7 +69,13 @@ fn the_schema_table_is_written_only_where_asked() {
     let dump = "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) \
         VALUES('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5(x)'); PRAGMA writable_schema=OFF;\n";
     shell(&bench, dump).fails_with(1, "may not be modified");
-    let args = ["shell", "sealed.db", "-i", "me.identity", "--allow-schema-writes"];
+    let args = [
+        "shell",
+        "sealed.db",
+        "-i",
+        "me.identity",
+        "--allow-schema-writes",
+    ];
     bench.run_with_stdin(args, dump).ok();
     assert!(shell(&bench, ".schema f\n").ok().stdout.contains("fts5"));
     let both = ["shell", "sealed.db", "--read-only", "--allow-schema-writes"];

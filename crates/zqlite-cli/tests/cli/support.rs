@@ -216,7 +216,12 @@ fn secrets_are_found() {
     for text in ["x AGE-SECRET-KEY-PQ-1Z", "zqlite-signing-key-1l"] {
         assert!(holds_secret(text), "{text}");
     }
-    for text in ["", "AGE-SECRET-KEY-PQ-1…", "AGE-SECRET-KEY-PQ-1", "age1pq1q"] {
+    for text in [
+        "",
+        "AGE-SECRET-KEY-PQ-1…",
+        "AGE-SECRET-KEY-PQ-1",
+        "age1pq1q",
+    ] {
         assert!(!holds_secret(text), "{text}");
     }
 }

@@ -16,7 +16,9 @@ fn harmless(text: &str) {
 #[test]
 fn values_and_names_are_escaped_in_tables_and_json() {
     let bench = Bench::with_sealed();
-    let sql = format!("CREATE TABLE \"{HOSTILE}\"(\"c{HOSTILE}\"); INSERT INTO \"{HOSTILE}\" VALUES ('v{HOSTILE}')");
+    let sql = format!(
+        "CREATE TABLE \"{HOSTILE}\"(\"c{HOSTILE}\"); INSERT INTO \"{HOSTILE}\" VALUES ('v{HOSTILE}')"
+    );
     bench.query(["--write", &sql]).ok();
     let select = format!("SELECT * FROM \"{HOSTILE}\"");
     let table = bench.query([&select]).ok();
@@ -27,10 +29,14 @@ fn values_and_names_are_escaped_in_tables_and_json() {
     let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(value[0][format!("c{HOSTILE}")], format!("v{HOSTILE}"));
     // A pipe gets the data as it is.
-    assert!(bench.query(["--csv", &select]).ok().stdout.contains(HOSTILE));
-    let shell = |input| {
-        bench.run_with_stdin(["shell", "sealed.db", "-i", "me.identity"], input)
-    };
+    assert!(
+        bench
+            .query(["--csv", &select])
+            .ok()
+            .stdout
+            .contains(HOSTILE)
+    );
+    let shell = |input| bench.run_with_stdin(["shell", "sealed.db", "-i", "me.identity"], input);
     assert!(shell(".dump\n").ok().stdout.contains(HOSTILE));
     harmless(&shell(".tables\n").ok().stdout);
     let missing = bench.query([&format!("SELECT * FROM \"x{HOSTILE}\"")]);
@@ -55,7 +61,13 @@ fn file_names_are_escaped_in_reports_errors_and_warnings() {
     harmless(&run.fails_with(4, "altered or damaged").stderr);
     for args in [
         &["recipient", &name][..],
-        &["query", &format!("no{HOSTILE}"), "-i", "me.identity", "SELECT 1"],
+        &[
+            "query",
+            &format!("no{HOSTILE}"),
+            "-i",
+            "me.identity",
+            "SELECT 1",
+        ],
         &["inspect", "a", &format!("too-many{HOSTILE}")],
     ] {
         let run = bench.run(args);

@@ -68,7 +68,8 @@ fn segments(path: &Path) -> Vec<(u64, u64)> {
     while bytes.get(at..at + 8) == Some(&MAGIC) {
         let records = u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap());
         found.push((at as u64, u64::from(records)));
-        at = (at + 512 + usize::try_from(records * RECORD as u32).unwrap()).next_multiple_of(512);
+        at = (at + 512 + usize::try_from(u64::from(records) * RECORD).unwrap())
+            .next_multiple_of(512);
     }
     found
 }

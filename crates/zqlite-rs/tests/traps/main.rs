@@ -1,4 +1,10 @@
 //! Each trap that a VFS can fall into (VFS-FACTS.md sections 2.2 to 2.5), and each attack on a stored page.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic, and say what they skip"
+)]
 
 #[path = "../support/probe.rs"]
 mod probe;

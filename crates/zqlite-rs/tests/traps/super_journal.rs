@@ -118,6 +118,34 @@ fn files_of(folder: &Path) -> Files {
         .collect()
 }
 
+/// Where the trailer ends: at the end of the file, and before the MAC.
+fn trailer_ends(log: &Path) -> [u64; 2] {
+    let end = len(log);
+    let name_len = u32::from_be_bytes(peek(log, end - 16, 4).try_into().unwrap());
+    [end, end - 20 - u64::from(name_len) - 32]
+}
+
+/// A plain database of the same transaction is recovered by a pager that knows nothing of our format: it looks for the
+/// name of the super-journal where SQLite puts it, and deletes the super-journal if it finds none.
+#[test]
+fn the_super_journal_is_named_at_the_end_of_the_file_as_sqlite_has_it() {
+    let crashed = Crashed::new("zq-plain-sees", "DELETE");
+    let name = crashed.super_journal().unwrap();
+    let name = name.to_str().unwrap().as_bytes();
+    for log in [journal(&crashed.a), journal(&crashed.b)] {
+        let [end, before] = trailer_ends(&log);
+        for end in [end, before] {
+            assert_eq!(
+                peek(&log, end - 8, 8),
+                [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
+            );
+            let name_at = end - 16 - name.len() as u64;
+            assert_eq!(peek(&log, name_at, name.len()), name);
+        }
+    }
+    crashed.assert_rolled_back();
+}
+
 #[test]
 fn both_databases_roll_back() {
     for journal_mode in ["DELETE", "TRUNCATE", "PERSIST"] {
@@ -159,16 +187,17 @@ fn after_the_super_journal_is_gone_both_transactions_stand() {
 fn a_trailer_that_names_another_super_journal_does_not_exist() {
     let crashed = Crashed::new("zq-doctored", "DELETE");
     let log = journal(&crashed.b);
-    let end = len(&log) - 32;
-    // The last letter of the name, and SQLite's checksum over it: plain SQLite would find no such
-    // super-journal, and throw the journal away with the transaction half done.
-    let name_end = end - 16;
-    let letter = peek(&log, name_end - 1, 1)[0];
-    let sum = u32::from_be_bytes(peek(&log, end - 12, 4).try_into().unwrap());
-    let other = if letter == b'0' { b'1' } else { b'0' };
-    poke(&log, name_end - 1, &[other]);
-    let sum = sum - u32::from(letter) + u32::from(other);
-    poke(&log, end - 12, &sum.to_be_bytes());
+    // The last letter of the name, and SQLite's checksum over it, in both places where the trailer stands: plain
+    // SQLite would find no such super-journal, and throw the journal away with the transaction half done.
+    for end in trailer_ends(&log) {
+        let name_end = end - 16;
+        let letter = peek(&log, name_end - 1, 1)[0];
+        let sum = u32::from_be_bytes(peek(&log, end - 12, 4).try_into().unwrap());
+        let other = if letter == b'0' { b'1' } else { b'0' };
+        poke(&log, name_end - 1, &[other]);
+        let sum = sum - u32::from(letter) + u32::from(other);
+        poke(&log, end - 12, &sum.to_be_bytes());
+    }
     crashed.assert_rolled_back();
 }
 
@@ -176,14 +205,16 @@ fn a_trailer_that_names_another_super_journal_does_not_exist() {
 fn a_trailer_whose_mac_is_wrong_or_missing_does_not_exist() {
     let flipped = Crashed::new("zq-mac-flipped", "DELETE");
     let log = journal(&flipped.b);
-    flip(&log, len(&log) - 1);
+    let [_, before_it] = trailer_ends(&log);
+    flip(&log, before_it);
     // Its name would be that of a file that is gone: the trailer is not believed.
     fs::remove_file(flipped.super_journal().unwrap()).unwrap();
     assert_eq!(fingerprint(&open(&flipped.b)), flipped.before[1]);
 
     let missing = Crashed::new("zq-mac-missing", "DELETE");
     let log = journal(&missing.b);
-    crate::support::set_len(&log, len(&log) - 32);
+    let [_, before_it] = trailer_ends(&log);
+    crate::support::set_len(&log, before_it);
     fs::remove_file(missing.super_journal().unwrap()).unwrap();
     assert_eq!(fingerprint(&open(&missing.b)), missing.before[1]);
 }

@@ -169,9 +169,9 @@ fn a_frame_moved_to_another_place_does_not_open() {
     let path = dir.path().join("live.db");
     let live = fifty_commits(&path);
     let last = 32 + (frames(&path) - 1) * FRAME;
-    let original = peek(&wal(&path), last, FRAME as usize);
+    let original = peek(&wal(&path), last, 24 + PAGE);
     // An older version of the same page, in this same log.
-    let older = peek(&wal(&path), last - FRAME, FRAME as usize);
+    let older = peek(&wal(&path), last - FRAME, 24 + PAGE);
     assert_eq!(older[..4], original[..4]);
     poke(&wal(&path), last, &older);
     let other = open(&path);
@@ -218,7 +218,8 @@ fn a_bad_frame_is_an_error_in_exclusive_locking_mode_too() {
     let path = dir.path().join("live.db");
     drop(create_table(&path));
     let connection = open(&path);
-    let _: String = one(&connection, "PRAGMA locking_mode=EXCLUSIVE");
+    let locking: String = one(&connection, "PRAGMA locking_mode=EXCLUSIVE");
+    assert_eq!(locking, "exclusive");
     mode(&connection, "WAL");
     connection
         .execute_batch("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=1;")
