@@ -65,15 +65,30 @@ pub fn unsigned_file() -> &'static File {
 
 fn file(signing_key: Option<&SigningKey>) -> File {
     let slots = vec![
-        NewSlot { key: SlotKey::Recipient(identity().recipient()), label: "laptop".to_owned() },
-        NewSlot { key: SlotKey::RawKey(RawKey::from_bytes([2; 32])), label: String::new() },
+        NewSlot {
+            key: SlotKey::Recipient(identity().recipient()),
+            label: "laptop".to_owned(),
+        },
+        NewSlot {
+            key: SlotKey::RawKey(RawKey::from_bytes([2; 32])),
+            label: String::new(),
+        },
     ];
-    let new = NewHeader { page_size: PageSize::default(), slots, signing_key };
+    let new = NewHeader {
+        page_size: PageSize::default(),
+        slots,
+        signing_key,
+    };
     let (header, epochs) = new.create(&mut FixedRng(1)).expect("the slots are valid");
     let copy = header.encode(epochs.newest());
     let mut keyring = Keyring::new();
     keyring.add_identity(identity());
-    File { header, epochs, copy, keyring }
+    File {
+        header,
+        epochs,
+        copy,
+        keyring,
+    }
 }
 
 /// Applies edits of five bytes each: offset u32, a byte to XOR.

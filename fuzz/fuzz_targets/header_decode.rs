@@ -13,7 +13,9 @@ mod fixture;
 use fixture::{File, edit, signed_file, unsigned_file};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((mode, rest)) = data.split_first() else { return };
+    let Some((mode, rest)) = data.split_first() else {
+        return;
+    };
     match mode % 3 {
         0 => raw(rest),
         1 => edited(signed_file(), rest),
@@ -29,7 +31,12 @@ fn raw(bytes: &[u8]) {
     one_encoding(&copy);
     assert!(reopen(&copy, bytes, &file.epochs).is_err());
     assert!(open(&copy, bytes, &file.keyring).is_err());
-    assert_eq!(open(bytes, &file.copy, &file.keyring).expect("copy B is good").header, file.header);
+    assert_eq!(
+        open(bytes, &file.copy, &file.keyring)
+            .expect("copy B is good")
+            .header,
+        file.header
+    );
 }
 
 fn edited(file: &File, edits: &[u8]) {
@@ -54,7 +61,9 @@ fn edited(file: &File, edits: &[u8]) {
 
 /// With a right MAC under the changed bytes, what opens is what was written.
 fn by_a_key_holder(file: &File, copy: &[u8]) {
-    let Ok(header) = Header::decode(copy) else { return };
+    let Ok(header) = Header::decode(copy) else {
+        return;
+    };
     let keys = file.epochs.newest();
     if header.commitment() != keys.commitment() || header.epoch() != keys.epoch() {
         return;

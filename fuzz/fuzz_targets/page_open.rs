@@ -16,13 +16,20 @@ use rand_core::Rng;
 const CONTEXT_LEN: usize = 29;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((setup, rest)) = data.split_first_chunk::<{ 2 + CONTEXT_LEN }>() else { return };
-    let Some((changes, edits)) = rest.split_first_chunk::<{ CONTEXT_LEN + 1 }>() else { return };
+    let Some((setup, rest)) = data.split_first_chunk::<{ 2 + CONTEXT_LEN }>() else {
+        return;
+    };
+    let Some((changes, edits)) = rest.split_first_chunk::<{ CONTEXT_LEN + 1 }>() else {
+        return;
+    };
     let (size, seed) = (4_096usize << (setup[0] % 5), setup[1]);
     let mut where_sealed = [0; CONTEXT_LEN];
     where_sealed.copy_from_slice(&setup[2..]);
     let mut where_opened = where_sealed;
-    where_opened.iter_mut().zip(changes).for_each(|(to, x)| *to ^= x);
+    where_opened
+        .iter_mut()
+        .zip(changes)
+        .for_each(|(to, x)| *to ^= x);
     let file = unsigned_file();
     let keys = file.epochs.newest();
     let sealed_as = context(*file.header.file_id(), &where_sealed);
@@ -37,7 +44,9 @@ fuzz_target!(|data: &[u8]| {
     rng.fill_bytes(&mut fresh[..12 + usize::from(seed) % 13]);
     let mut sealer = PageSealer::new(keys, &fresh);
     let mut sealed = plain.clone();
-    sealer.seal(&sealed_as, &mut sealed).expect("the page may be sealed");
+    sealer
+        .seal(&sealed_as, &mut sealed)
+        .expect("the page may be sealed");
     assert_ne!(sealed[..size - TRAILER_LEN], plain[..size - TRAILER_LEN]);
 
     let mut page = sealed.clone();
@@ -53,7 +62,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(page.iter().all(|byte| *byte == 0));
     }
     // The cache of derived keys changes nothing.
-    opener.open(keys, &sealed_as, &mut sealed).expect("the sealed page opens");
+    opener
+        .open(keys, &sealed_as, &mut sealed)
+        .expect("the sealed page opens");
     assert_eq!(sealed, plain);
 });
 
@@ -66,13 +77,24 @@ fn context(file_id: FileId, bytes: &[u8; CONTEXT_LEN]) -> PageContext {
         1 => {
             let mut salts = [0; 8];
             salts.copy_from_slice(&rest[12..20]);
-            Place::Wal { frame_offset: offset, commit_size: word(8), salts }
+            Place::Wal {
+                frame_offset: offset,
+                commit_size: word(8),
+                salts,
+            }
         }
         _ => {
             let mut id = [0; 16];
             id.copy_from_slice(&rest[8..24]);
-            Place::Journal { record_offset: offset, id }
+            Place::Journal {
+                record_offset: offset,
+                id,
+            }
         }
     };
-    PageContext { file_id, number: u32::from_be_bytes([n0, n1, n2, n3]), place }
+    PageContext {
+        file_id,
+        number: u32::from_be_bytes([n0, n1, n2, n3]),
+        place,
+    }
 }

@@ -12,7 +12,9 @@ mod fixture;
 use fixture::{edit, identity, unsigned_file};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((context, edits)) = data.split_first_chunk::<20>() else { return };
+    let Some((context, edits)) = data.split_first_chunk::<20>() else {
+        return;
+    };
     let file = unsigned_file();
     let keys = file.epochs.newest();
     let original = file.header.slots()[0].encode();
@@ -47,7 +49,10 @@ fuzz_target!(|data: &[u8]| {
         assert!(slot.hint_fits(&file_id, &identity().recipient()));
     }
     let details = slot.open_details(keys, &file_id);
-    assert_eq!(details.is_ok(), same_file && same_kind && same(4..8) && same(1_208..SLOT_LEN));
+    assert_eq!(
+        details.is_ok(),
+        same_file && same_kind && same(4..8) && same(1_208..SLOT_LEN)
+    );
     if let Ok(details) = details {
         assert_eq!(details.label, "laptop");
         assert_eq!(details.recipient, identity().recipient());

@@ -2,6 +2,12 @@
 //!
 //! Test processes write to files that they have open through SQLite, by path and without SQLite's locks, as an
 //! attacker on the same machine can.
+#![cfg(feature = "pq")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic"
+)]
 
 use std::fs;
 

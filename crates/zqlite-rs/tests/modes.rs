@@ -1,4 +1,5 @@
 //! What SQLite does, done on sealed files: every journal mode and page size, several connections, big files.
+#![cfg(feature = "pq")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

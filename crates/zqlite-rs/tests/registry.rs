@@ -1,4 +1,5 @@
 //! The VFS by name and by URI, keys registered for paths, whose files are accepted, and the builder's guards.
+#![cfg(feature = "pq")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

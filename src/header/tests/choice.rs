@@ -157,7 +157,7 @@ fn the_newest_copy_with_a_wrong_mac_gives_way_to_the_other() {
 #[test]
 fn an_older_copy_with_a_wrong_mac_is_altered() {
     let file = TestFile::unsigned(1);
-    let older = edited(&file.copy, 43, &[1]);
+    let older = edited(&file.copy, 35, &[1]);
     let opened = open(&older, &file.updated(), &keyring(1)).unwrap();
     assert_eq!(opened.copies, [CopyState::Altered, CopyState::Good]);
 }

@@ -14,12 +14,13 @@ use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use libsqlite3_sys as sys;
 
-use super::access;
+use super::access::{self, Access};
 use super::code::{Code, Result};
 use super::database::{self, Database};
 use super::journal::Journal;
@@ -324,6 +325,13 @@ unsafe extern "C" fn x_open(
                 RawFile(file.cast::<VfsFile>().add(1).cast()),
             )
         };
+        // SAFETY: the name is null or SQLite's, with the flags it came with.
+        let database = unsafe { named_database(name, flags) }?;
+        // Who may not create a file shall not leave an empty one.
+        let flags = match &database {
+            Some((_, access)) if !access.may_create() => flags & !sys::SQLITE_OPEN_CREATE,
+            _ => flags,
+        };
         let mut opened_flags = 0;
         // SAFETY: the VFS below is registered; arguments are SQLite's own.
         let rc = unsafe {
@@ -341,7 +349,7 @@ unsafe extern "C" fn x_open(
             return Err(Code(rc));
         }
         // SAFETY: the name is null or SQLite's, with the flags it came with.
-        let kind = match unsafe { open_kind(name, raw, flags, opened_flags) } {
+        let kind = match unsafe { open_kind(name, raw, flags, opened_flags, database) } {
             Ok(kind) => kind,
             Err(code) => {
                 raw.close();
@@ -370,22 +378,17 @@ unsafe fn open_kind(
     raw: RawFile,
     flags: c_int,
     opened_flags: c_int,
+    database: Option<(PathBuf, Arc<Access>)>,
 ) -> Result<Kind> {
     if name.is_null() {
         return Ok(Kind::Temp(TempFile::new(raw)?, raw));
     }
-    if flags & sys::SQLITE_OPEN_MAIN_DB != 0 {
-        // SAFETY: not null, and SQLite's names end with a zero byte.
-        let path = path_of(unsafe { CStr::from_ptr(name) });
+    if let Some((path, access)) = database {
         let writable = opened_flags & sys::SQLITE_OPEN_READONLY == 0;
-        return open_database(raw, path, writable)
-            .map(Kind::Database)
-            .map_err(|error| {
-                let code = Code::from(&error);
-                log(code, &error);
-                access::set_last_error(error);
-                code
-            });
+        return match Sealed::open(raw, path, access, writable) {
+            Ok(sealed) => Ok(Kind::Database(Database::new(raw, sealed))),
+            Err(error) => Err(fail(error)),
+        };
     }
     if flags & (sys::SQLITE_OPEN_WAL | sys::SQLITE_OPEN_MAIN_JOURNAL) != 0 {
         // SAFETY: for the names of WALs and journals SQLite finds the main file that they belong to; it was
@@ -413,18 +416,31 @@ unsafe fn open_kind(
     Ok(Kind::Temp(TempFile::new(raw)?, raw))
 }
 
-fn open_database(
-    raw: RawFile,
-    path: PathBuf,
-    writable: bool,
-) -> core::result::Result<Database, Error> {
-    let Some(access) = access::find(&path) else {
-        return Err(Error::NoKey { path });
-    };
-    Ok(Database::new(
-        raw,
-        Sealed::open(raw, path, access, writable)?,
-    ))
+/// Path and keys of the main database that SQLite opens; `None` if it opens another kind of file.
+///
+/// # Safety
+/// `name` is null, or the name that SQLite passed to xOpen together with `flags`.
+unsafe fn named_database(
+    name: *const c_char,
+    flags: c_int,
+) -> Result<Option<(PathBuf, Arc<Access>)>> {
+    if name.is_null() || flags & sys::SQLITE_OPEN_MAIN_DB == 0 {
+        return Ok(None);
+    }
+    // SAFETY: not null, and SQLite's names end with a zero byte.
+    let path = path_of(unsafe { CStr::from_ptr(name) });
+    match access::find(&path) {
+        Some(access) => Ok(Some((path, access))),
+        None => Err(fail(Error::NoKey { path })),
+    }
+}
+
+/// The code of an error, which is kept for whoever asks, and logged.
+fn fail(error: Error) -> Code {
+    let code = Code::from(&error);
+    log(code, &error);
+    access::set_last_error(error);
+    code
 }
 
 #[cfg(unix)]
@@ -719,12 +735,11 @@ unsafe extern "C" fn x_shm_map(
         out
     );
     if let (Kind::Database(database), Ok(region)) = (kind, usize::try_from(page)) {
-        // SAFETY: SQLite gives a place for the pointer, which the VFS below has set or left.
-        let memory = if rc == sys::SQLITE_OK && !out.is_null() {
-            unsafe { *out }
-        } else {
-            ptr::null_mut()
-        };
+        let mut memory = ptr::null_mut();
+        if rc == sys::SQLITE_OK && !out.is_null() {
+            // SAFETY: SQLite gives a place for the pointer, which the VFS below has set.
+            memory = unsafe { *out };
+        }
         database.shm_mapped(rc, region, memory.cast());
     }
     rc
@@ -893,10 +908,7 @@ unsafe fn begin_read(file: *mut sys::sqlite3_file) -> c_int {
         _ => PathBuf::new(),
     };
     let error = Error::TemporaryFiles { path };
-    let code = Code::from(&error);
-    log(code, &error);
-    access::set_last_error(error);
-    code.0
+    fail(error).0
 }
 
 /// Whether the connection's temporary files are encrypted, or in memory.

@@ -1,5 +1,11 @@
 //! Several processes on one sealed file: this binary runs itself again in the roles of the others.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "pq"))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may panic, and children report"
+)]
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,5 @@
-//! Each trap that a VFS can fall into (VFS-FACTS.md sections 2.2 to 2.5), and each attack on a stored page.
+//! Each trap that a VFS can fall into, and each attack on a stored page.
+#![cfg(feature = "pq")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
