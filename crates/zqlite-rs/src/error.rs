@@ -42,6 +42,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The file cannot be opened: it does not exist, or may not be read.
+    #[error("{}: cannot be opened; if it does not exist, give recipients to create it", path.display())]
+    NotThere {
+        /// The file.
+        path: PathBuf,
+    },
     /// The path does not name a regular file.
     #[error("{}: not a regular file", path.display())]
     NotAFile {

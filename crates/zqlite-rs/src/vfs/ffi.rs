@@ -346,7 +346,12 @@ unsafe extern "C" fn x_open(
             if !unsafe { (*raw.0).pMethods }.is_null() {
                 raw.close();
             }
-            return Err(Code(rc));
+            return Err(match database {
+                Some((path, access)) if rc == sys::SQLITE_CANTOPEN && !access.may_create() => {
+                    fail(Error::NotThere { path })
+                }
+                _ => Code(rc),
+            });
         }
         // SAFETY: the name is null or SQLite's, with the flags it came with.
         let kind = match unsafe { open_kind(name, raw, flags, opened_flags, database) } {
