@@ -162,6 +162,17 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 
 /// The text of one cause, and whether the causes below it would only repeat it.
 fn describe(cause: &(dyn StdError + 'static)) -> (String, bool) {
+    // What the library advises there is for programs, and names its functions.
+    let own = match cause.downcast_ref::<Error>() {
+        Some(Error::Empty { path }) => Some((path, "not a sealed database: the file is empty")),
+        Some(Error::SignatureMissing { path }) => {
+            Some((path, "not signed, and --signed-by asks for a signature"))
+        }
+        _ => None,
+    };
+    if let Some((path, what)) = own {
+        return (format!("{}: {what}", path.display()), true);
+    }
     let sqlite = match cause.downcast_ref::<Error>() {
         Some(Error::Sqlite(error)) => Some(error),
         _ => cause.downcast_ref::<rusqlite::Error>(),
@@ -234,6 +245,24 @@ mod tests {
         });
         assert_eq!(message(&error), "a.db: disk full");
         assert_eq!(message(&anyhow!("why").context("what")), "what: why");
+    }
+
+    #[test]
+    fn no_function_of_the_library_is_advised() {
+        let path = || "a.db".into();
+        for error in [
+            Error::Empty { path: path() },
+            Error::SignatureMissing { path: path() },
+        ] {
+            let error = anyhow::Error::from(error);
+            let said = [message(&error), hint(&error).unwrap_or_default()].concat();
+            assert!(said.starts_with("a.db: "), "{said}");
+            assert!(
+                !said.contains('_') && !said.contains("recipients"),
+                "{said}"
+            );
+            assert!(!said.contains("without --signed-by"), "{said}");
+        }
     }
 
     #[test]

@@ -226,8 +226,10 @@ impl Database {
             self.growth_checked = false;
             sealed.begin_write().and_then(|()| sealed.repair())
         } else if before < sys::SQLITE_LOCK_RESERVED {
-            // Straight from SHARED: a hot journal is about to be rolled back.
+            // Straight from SHARED: a hot journal is about to be rolled back, or the last connection to a WAL
+            // checkpoints it.
             self.known_len = 0;
+            self.growth_checked = false;
             sealed.begin_write()
         } else {
             Ok(())

@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: SQLite's callbacks, and the file below ours.
+//! The only unsafe code of this crate, with the modules below it: SQLite's callbacks, and the file below ours.
 //!
 //! Contract: <https://www.sqlite.org/c3ref/vfs.html> and <https://www.sqlite.org/c3ref/io_methods.html>.
 //! SQLite serialises all calls on the files of one connection, gives buffers of the lengths that it names,
@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use libsqlite3_sys as sys;
 
@@ -28,6 +27,25 @@ use super::sealed::Sealed;
 use super::temp::TempFile;
 use super::wal::Wal;
 use crate::Error;
+
+#[cfg(feature = "rusqlite")]
+mod connection;
+mod passed_on;
+mod raw;
+mod temporary;
+mod wal_index;
+
+#[cfg(feature = "rusqlite")]
+pub(crate) use connection::{reserve_trailer, with_sealed};
+pub(crate) use raw::{RawFile, Read};
+pub(crate) use wal_index::WalIndex;
+
+use passed_on::{
+    x_access, x_current_time, x_current_time_int64, x_delete, x_dl_close, x_dl_error, x_dl_open,
+    x_dl_sym, x_full_pathname, x_get_last_error, x_randomness, x_sleep,
+};
+use raw::{below, position};
+use temporary::begin_read;
 
 /// The name under which [`register`] registers the VFS.
 pub const NAME: &str = "zqlite";
@@ -160,110 +178,6 @@ impl Kind {
             Self::Temp(_, raw) | Self::Super(raw) => *raw,
         }
     }
-}
-
-/// Whether a read found all the bytes it asked for; what was missing is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
-    Full,
-    Short,
-}
-
-/// An open file of the VFS below.
-///
-/// Valid from the xOpen below to the xClose below; [`Kind`] and [`Sealed`] live no longer than that.
-#[derive(Clone, Copy)]
-pub(crate) struct RawFile(*mut sys::sqlite3_file);
-
-/// Calls a method of the file below; `$default` if it has none.
-macro_rules! below {
-    ($raw:expr, $method:ident, $default:expr $(, $arg:expr)*) => {{
-        let file = $raw.0;
-        // SAFETY: the file is open (see `RawFile`), so its methods are set and take these arguments.
-        match unsafe { (*(*file).pMethods).$method } {
-            // SAFETY: as above.
-            Some(method) => unsafe { method(file $(, $arg)*) },
-            None => $default,
-        }
-    }};
-}
-
-impl RawFile {
-    pub(crate) fn read(self, buf: &mut [u8], offset: u64) -> Result<Read> {
-        let (len, offset) = (length(buf.len())?, position(offset)?);
-        match below!(
-            self,
-            xRead,
-            sys::SQLITE_IOERR_READ,
-            buf.as_mut_ptr().cast(),
-            len,
-            offset
-        ) {
-            sys::SQLITE_OK => Ok(Read::Full),
-            sys::SQLITE_IOERR_SHORT_READ => Ok(Read::Short),
-            rc => Err(Code(rc)),
-        }
-    }
-
-    pub(crate) fn write(self, buf: &[u8], offset: u64) -> Result<()> {
-        let (len, offset) = (length(buf.len())?, position(offset)?);
-        Code::check(below!(
-            self,
-            xWrite,
-            sys::SQLITE_IOERR_WRITE,
-            buf.as_ptr().cast(),
-            len,
-            offset
-        ))
-    }
-
-    pub(crate) fn truncate(self, len: u64) -> Result<()> {
-        Code::check(below!(
-            self,
-            xTruncate,
-            sys::SQLITE_IOERR_TRUNCATE,
-            position(len)?
-        ))
-    }
-
-    pub(crate) fn sync(self) -> Result<()> {
-        self.sync_with(sys::SQLITE_SYNC_FULL)
-    }
-
-    pub(crate) fn sync_with(self, flags: c_int) -> Result<()> {
-        Code::check(below!(self, xSync, sys::SQLITE_IOERR_FSYNC, flags))
-    }
-
-    pub(crate) fn len(self) -> Result<u64> {
-        let mut len = 0;
-        Code::check(below!(
-            self,
-            xFileSize,
-            sys::SQLITE_IOERR_FSTAT,
-            &raw mut len
-        ))?;
-        u64::try_from(len).map_err(|_| Code(sys::SQLITE_IOERR_FSTAT))
-    }
-
-    pub(crate) fn lock(self, level: c_int) -> Result<()> {
-        Code::check(below!(self, xLock, sys::SQLITE_OK, level))
-    }
-
-    pub(crate) fn unlock(self, level: c_int) -> Result<()> {
-        Code::check(below!(self, xUnlock, sys::SQLITE_OK, level))
-    }
-
-    fn close(self) -> c_int {
-        below!(self, xClose, sys::SQLITE_OK)
-    }
-}
-
-fn length(len: usize) -> Result<c_int> {
-    c_int::try_from(len).map_err(|_| Code::INTERNAL)
-}
-
-fn position(offset: u64) -> Result<i64> {
-    i64::try_from(offset).map_err(|_| Code::INTERNAL)
 }
 
 /// Runs a callback's body; errors and panics become result codes.
@@ -750,67 +664,6 @@ unsafe extern "C" fn x_shm_map(
     rc
 }
 
-/// SQLite's index of the WAL in shared memory, as xShmMap gave it out.
-///
-/// <https://www.sqlite.org/walformat.html#the_wal_index_file_format>: the header holds the salts at byte 32; then
-/// come the page numbers of the frames, 4,062 in the first region of 32 KiB and 4,096 in each one after it.
-#[derive(Default)]
-pub(crate) struct WalIndex {
-    /// Each valid until xShmUnmap, which clears them.
-    regions: Vec<*mut u32>,
-}
-
-impl WalIndex {
-    const HEADER_WORDS: u64 = 34;
-    const FRAMES_PER_REGION: u64 = 4_096;
-    const FIRST_REGION_FRAMES: u64 = Self::FRAMES_PER_REGION - Self::HEADER_WORDS;
-    const SALTS_WORD: usize = 8;
-
-    pub(super) fn insert(&mut self, region: usize, memory: *mut u32) {
-        if self.regions.len() <= region {
-            self.regions.resize(region + 1, ptr::null_mut());
-        }
-        if let Some(slot) = self.regions.get_mut(region) {
-            *slot = memory;
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.regions.clear();
-    }
-
-    /// The page that SQLite looks for in a frame, counted from 0.
-    pub(super) fn page_of_frame(&self, frame: u64) -> Option<u32> {
-        let (region, at) = match frame.checked_sub(Self::FIRST_REGION_FRAMES) {
-            None => (0, Self::HEADER_WORDS + frame),
-            Some(rest) => (
-                1 + rest / Self::FRAMES_PER_REGION,
-                rest % Self::FRAMES_PER_REGION,
-            ),
-        };
-        self.word(usize::try_from(region).ok()?, usize::try_from(at).ok()?)
-    }
-
-    /// salt-1 ‖ salt-2 of the generation that the index describes.
-    #[expect(
-        clippy::host_endian_bytes,
-        reason = "SQLite copies the bytes of the WAL header into the index"
-    )]
-    pub(super) fn salts(&self) -> Option<[u8; 8]> {
-        let [a, b, c, d] = self.word(0, Self::SALTS_WORD)?.to_ne_bytes();
-        let [e, f, g, h] = self.word(0, Self::SALTS_WORD + 1)?.to_ne_bytes();
-        Some([a, b, c, d, e, f, g, h])
-    }
-
-    fn word(&self, region: usize, at: usize) -> Option<u32> {
-        let memory = *self.regions.get(region)?;
-        // SAFETY: a region that is mapped, of 32 KiB, and `at` is below 4,130; other processes write to it,
-        // so it is read atomically.
-        (!memory.is_null())
-            .then(|| unsafe { AtomicU32::from_ptr(memory.add(at)).load(Ordering::Relaxed) })
-    }
-}
-
 unsafe extern "C" fn x_shm_lock(
     file: *mut sys::sqlite3_file,
     first: c_int,
@@ -878,247 +731,4 @@ unsafe extern "C" fn x_shm_unmap(file: *mut sys::sqlite3_file, delete: c_int) ->
         database.shm_unmapped();
     }
     below!(kind.raw(), xShmUnmap, sys::SQLITE_OK, delete)
-}
-
-// --- the connection's temporary files --------------------------------------------------------------
-
-/// When a read transaction begins: SQLite writes temporary files through the VFS of the *connection*. If that
-/// is not ours, they would hold plaintext, unless they stay in memory.
-///
-/// # Safety
-/// `file` is an open file of ours.
-unsafe fn begin_read(file: *mut sys::sqlite3_file) -> c_int {
-    // SAFETY: by the contract; `connection` is null or, see `Host`, valid as long as the file is open.
-    let (host, connection) = unsafe {
-        let host = &mut (*file.cast::<VfsFile>()).host;
-        let connection = if host.connection.is_null() {
-            ptr::null_mut()
-        } else {
-            *host.connection
-        };
-        (host, connection)
-    };
-    // The check runs a statement, which resets SQLite's count of busy retries: inside a busy loop it would never
-    // end. A retry follows an attempt that was checked.
-    if connection.is_null() || core::mem::take(&mut host.retries) {
-        return sys::SQLITE_OK;
-    }
-    // SAFETY: SQLite is in a call on this connection, on this thread.
-    if unsafe { temporary_files_are_safe(connection) } {
-        return sys::SQLITE_OK;
-    }
-    // SAFETY: an open file of ours.
-    let path = match unsafe { kind(file) } {
-        Kind::Database(database) => database.sealed.borrow().path().to_owned(),
-        _ => PathBuf::new(),
-    };
-    let error = Error::TemporaryFiles { path };
-    fail(error).0
-}
-
-/// Whether the connection's temporary files are encrypted, or in memory.
-///
-/// # Safety
-/// `connection` is open, and this thread is in a call on it.
-unsafe fn temporary_files_are_safe(connection: *mut sys::sqlite3) -> bool {
-    let own: OpenFn = x_open;
-    let mut vfs: *mut sys::sqlite3_vfs = ptr::null_mut();
-    // SAFETY: by the contract; the operation stores a VFS pointer, and calls no method of a file.
-    let ours = unsafe {
-        sys::sqlite3_file_control(
-            connection,
-            c"main".as_ptr(),
-            sys::SQLITE_FCNTL_VFS_POINTER,
-            (&raw mut vfs).cast(),
-        ) == sys::SQLITE_OK
-            && !vfs.is_null()
-            && (*vfs).xOpen.is_some_and(|open| ptr::fn_addr_eq(open, own))
-    };
-    // SAFETY: reads a string.
-    if ours || unsafe { sys::sqlite3_compileoption_used(c"TEMP_STORE=3".as_ptr()) } != 0 {
-        return true;
-    }
-    let mut statement: *mut sys::sqlite3_stmt = ptr::null_mut();
-    // This statement needs no schema, so it takes no lock and touches no file: it may run inside another.
-    // SAFETY: by the contract; the statement is finalised before we return. Finalising null does nothing.
-    unsafe {
-        let rc = sys::sqlite3_prepare_v2(
-            connection,
-            c"PRAGMA temp_store".as_ptr(),
-            -1,
-            &raw mut statement,
-            ptr::null_mut(),
-        );
-        let in_memory = rc == sys::SQLITE_OK
-            && sys::sqlite3_step(statement) == sys::SQLITE_ROW
-            && sys::sqlite3_column_int(statement, 0) == TEMP_STORE_MEMORY;
-        sys::sqlite3_finalize(statement);
-        in_memory
-    }
-}
-
-/// The value of `PRAGMA temp_store` for files in memory.
-const TEMP_STORE_MEMORY: c_int = 2;
-
-type OpenFn = unsafe extern "C" fn(
-    *mut sys::sqlite3_vfs,
-    *const c_char,
-    *mut sys::sqlite3_file,
-    c_int,
-    *mut c_int,
-) -> c_int;
-
-// --- the rest of the VFS is the one below ---------------------------------------------------------
-
-/// Calls a method of the VFS below; `$default` if it has none.
-macro_rules! vfs_below {
-    ($vfs:expr, $method:ident, $default:expr $(, $arg:expr)*) => {{
-        // SAFETY: pAppData is the VFS below, which stays registered; the arguments are SQLite's own.
-        unsafe {
-            let below = (*$vfs).pAppData.cast::<sys::sqlite3_vfs>();
-            match (*below).$method {
-                Some(method) => method(below $(, $arg)*),
-                None => $default,
-            }
-        }
-    }};
-}
-
-unsafe extern "C" fn x_delete(
-    vfs: *mut sys::sqlite3_vfs,
-    name: *const c_char,
-    sync_dir: c_int,
-) -> c_int {
-    vfs_below!(vfs, xDelete, sys::SQLITE_IOERR_DELETE, name, sync_dir)
-}
-
-unsafe extern "C" fn x_access(
-    vfs: *mut sys::sqlite3_vfs,
-    name: *const c_char,
-    flags: c_int,
-    out: *mut c_int,
-) -> c_int {
-    vfs_below!(vfs, xAccess, sys::SQLITE_IOERR_ACCESS, name, flags, out)
-}
-
-unsafe extern "C" fn x_full_pathname(
-    vfs: *mut sys::sqlite3_vfs,
-    name: *const c_char,
-    len: c_int,
-    out: *mut c_char,
-) -> c_int {
-    vfs_below!(vfs, xFullPathname, sys::SQLITE_CANTOPEN, name, len, out)
-}
-
-unsafe extern "C" fn x_dl_open(vfs: *mut sys::sqlite3_vfs, name: *const c_char) -> *mut c_void {
-    vfs_below!(vfs, xDlOpen, ptr::null_mut(), name)
-}
-
-unsafe extern "C" fn x_dl_error(vfs: *mut sys::sqlite3_vfs, len: c_int, out: *mut c_char) {
-    vfs_below!(vfs, xDlError, (), len, out);
-}
-
-type Symbol = unsafe extern "C" fn(*mut sys::sqlite3_vfs, *mut c_void, *const c_char);
-
-unsafe extern "C" fn x_dl_sym(
-    vfs: *mut sys::sqlite3_vfs,
-    library: *mut c_void,
-    name: *const c_char,
-) -> Option<Symbol> {
-    vfs_below!(vfs, xDlSym, None, library, name)
-}
-
-unsafe extern "C" fn x_dl_close(vfs: *mut sys::sqlite3_vfs, library: *mut c_void) {
-    vfs_below!(vfs, xDlClose, (), library);
-}
-
-unsafe extern "C" fn x_randomness(
-    vfs: *mut sys::sqlite3_vfs,
-    len: c_int,
-    out: *mut c_char,
-) -> c_int {
-    vfs_below!(vfs, xRandomness, 0, len, out)
-}
-
-unsafe extern "C" fn x_sleep(vfs: *mut sys::sqlite3_vfs, microseconds: c_int) -> c_int {
-    vfs_below!(vfs, xSleep, 0, microseconds)
-}
-
-unsafe extern "C" fn x_current_time(vfs: *mut sys::sqlite3_vfs, out: *mut f64) -> c_int {
-    vfs_below!(vfs, xCurrentTime, sys::SQLITE_ERROR, out)
-}
-
-unsafe extern "C" fn x_get_last_error(
-    vfs: *mut sys::sqlite3_vfs,
-    len: c_int,
-    out: *mut c_char,
-) -> c_int {
-    vfs_below!(vfs, xGetLastError, 0, len, out)
-}
-
-unsafe extern "C" fn x_current_time_int64(vfs: *mut sys::sqlite3_vfs, out: *mut i64) -> c_int {
-    vfs_below!(vfs, xCurrentTimeInt64, sys::SQLITE_ERROR, out)
-}
-
-// --- from a connection back to its files ------------------------------------------------------------
-
-/// Runs `f` on the sealed side of a connection's main database, and on its WAL if that is open.
-///
-/// # Errors
-/// [`Code::NOTFOUND`] if the connection's main database is not a sealed one of ours.
-#[cfg(feature = "rusqlite")]
-pub(crate) fn with_sealed<T>(
-    connection: &rusqlite::Connection,
-    f: impl FnOnce(&mut Sealed, Option<&mut Wal>) -> Result<T>,
-) -> Result<T> {
-    // SAFETY: the handle is that of an open connection that no other thread uses: it is not Sync, and we
-    // hold a reference to it.
-    let (main, log) = unsafe {
-        let handle = connection.handle();
-        (
-            file_pointer(handle, sys::SQLITE_FCNTL_FILE_POINTER)?,
-            file_pointer(handle, sys::SQLITE_FCNTL_JOURNAL_POINTER).ok(),
-        )
-    };
-    // SAFETY: both are open files of ours, and two different ones.
-    let (main, log) = unsafe { (kind(main), log.map(|file| kind(file))) };
-    let Kind::Database(database) = main else {
-        return Err(Code::NOTFOUND);
-    };
-    let wal = match log {
-        Some(Kind::Wal(wal)) => Some(wal),
-        _ => None,
-    };
-    let sealed = Rc::clone(&database.sealed);
-    let mut sealed = sealed.borrow_mut();
-    f(&mut sealed, wal)
-}
-
-/// Has SQLite reserve the trailer's bytes in every page of a database that has no pages yet.
-#[cfg(feature = "rusqlite")]
-pub(crate) fn reserve_trailer(connection: &rusqlite::Connection) -> Result<()> {
-    let mut len = c_int::try_from(zqlite_pq::page::TRAILER_LEN).map_err(|_| Code::INTERNAL)?;
-    // SAFETY: an open connection, as in `with_sealed`; the operation reads and stores an int.
-    Code::check(unsafe {
-        sys::sqlite3_file_control(
-            connection.handle(),
-            c"main".as_ptr(),
-            sys::SQLITE_FCNTL_RESERVE_BYTES,
-            (&raw mut len).cast(),
-        )
-    })
-}
-
-/// # Safety
-/// `handle` is an open connection.
-#[cfg(feature = "rusqlite")]
-unsafe fn file_pointer(handle: *mut sys::sqlite3, op: c_int) -> Result<*mut sys::sqlite3_file> {
-    let mut file: *mut sys::sqlite3_file = ptr::null_mut();
-    // SAFETY: by the contract; the operation stores a file pointer.
-    let rc =
-        unsafe { sys::sqlite3_file_control(handle, c"main".as_ptr(), op, (&raw mut file).cast()) };
-    Code::check(rc)?;
-    // SAFETY: null, or a file that SQLite allocated; one that is not open has no methods.
-    let ours = !file.is_null() && ptr::eq(unsafe { (*file).pMethods }, &raw const METHODS);
-    if ours { Ok(file) } else { Err(Code::NOTFOUND) }
 }

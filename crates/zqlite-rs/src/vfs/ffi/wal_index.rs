@@ -1,0 +1,65 @@
+//! The shared-memory index of the WAL.
+
+use core::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// SQLite's index of the WAL in shared memory, as xShmMap gave it out.
+///
+/// <https://www.sqlite.org/walformat.html#the_wal_index_file_format>: the header holds the salts at byte 32; then
+/// come the page numbers of the frames, 4,062 in the first region of 32 KiB and 4,096 in each one after it.
+#[derive(Default)]
+pub(crate) struct WalIndex {
+    /// Each valid until xShmUnmap, which clears them.
+    regions: Vec<*mut u32>,
+}
+
+impl WalIndex {
+    const HEADER_WORDS: u64 = 34;
+    const FRAMES_PER_REGION: u64 = 4_096;
+    const FIRST_REGION_FRAMES: u64 = Self::FRAMES_PER_REGION - Self::HEADER_WORDS;
+    const SALTS_WORD: usize = 8;
+
+    pub(crate) fn insert(&mut self, region: usize, memory: *mut u32) {
+        if self.regions.len() <= region {
+            self.regions.resize(region + 1, ptr::null_mut());
+        }
+        if let Some(slot) = self.regions.get_mut(region) {
+            *slot = memory;
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.regions.clear();
+    }
+
+    /// The page that SQLite looks for in a frame, counted from 0.
+    pub(crate) fn page_of_frame(&self, frame: u64) -> Option<u32> {
+        let (region, at) = match frame.checked_sub(Self::FIRST_REGION_FRAMES) {
+            None => (0, Self::HEADER_WORDS + frame),
+            Some(rest) => (
+                1 + rest / Self::FRAMES_PER_REGION,
+                rest % Self::FRAMES_PER_REGION,
+            ),
+        };
+        self.word(usize::try_from(region).ok()?, usize::try_from(at).ok()?)
+    }
+
+    /// salt-1 ‖ salt-2 of the generation that the index describes.
+    #[expect(
+        clippy::host_endian_bytes,
+        reason = "SQLite copies the bytes of the WAL header into the index"
+    )]
+    pub(crate) fn salts(&self) -> Option<[u8; 8]> {
+        let [a, b, c, d] = self.word(0, Self::SALTS_WORD)?.to_ne_bytes();
+        let [e, f, g, h] = self.word(0, Self::SALTS_WORD + 1)?.to_ne_bytes();
+        Some([a, b, c, d, e, f, g, h])
+    }
+
+    fn word(&self, region: usize, at: usize) -> Option<u32> {
+        let memory = *self.regions.get(region)?;
+        // SAFETY: a region that is mapped, of 32 KiB, and `at` is below 4,130; other processes write to it,
+        // so it is read atomically.
+        (!memory.is_null())
+            .then(|| unsafe { AtomicU32::from_ptr(memory.add(at)).load(Ordering::Relaxed) })
+    }
+}
