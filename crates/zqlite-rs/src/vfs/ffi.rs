@@ -30,8 +30,10 @@ use crate::Error;
 
 #[cfg(feature = "rusqlite")]
 mod connection;
+mod control;
 mod passed_on;
 mod raw;
+mod shared_memory;
 mod temporary;
 mod wal_index;
 
@@ -40,11 +42,13 @@ pub(crate) use connection::{reserve_trailer, with_sealed};
 pub(crate) use raw::{RawFile, Read};
 pub(crate) use wal_index::WalIndex;
 
+use control::x_file_control;
 use passed_on::{
     x_access, x_current_time, x_current_time_int64, x_delete, x_dl_close, x_dl_error, x_dl_open,
     x_dl_sym, x_full_pathname, x_get_last_error, x_randomness, x_sleep,
 };
 use raw::{below, position};
+use shared_memory::{x_shm_barrier, x_shm_lock, x_shm_map, x_shm_unmap};
 use temporary::begin_read;
 
 /// The name under which [`register`] registers the VFS.
@@ -532,97 +536,6 @@ unsafe extern "C" fn x_check_reserved_lock(file: *mut sys::sqlite3_file, out: *m
     below!(raw, xCheckReservedLock, sys::SQLITE_OK, out)
 }
 
-unsafe extern "C" fn x_file_control(
-    file: *mut sys::sqlite3_file,
-    op: c_int,
-    arg: *mut c_void,
-) -> c_int {
-    // SAFETY: an open file of ours.
-    let kind = unsafe { kind(file) };
-    let raw = kind.raw();
-    let pass = || below!(raw, xFileControl, sys::SQLITE_NOTFOUND, op, arg);
-    match (op, kind) {
-        (sys::SQLITE_FCNTL_VFSNAME, _) => {
-            let rc = pass();
-            // SAFETY: `arg` is a place for a string from sqlite3_malloc, or null.
-            unsafe { prefix_vfs_name(arg.cast::<*mut c_char>()) };
-            rc
-        }
-        // Sizes are logical, and files grow page by page.
-        (sys::SQLITE_FCNTL_SIZE_HINT | sys::SQLITE_FCNTL_CHUNK_SIZE, Kind::Database(_)) => {
-            sys::SQLITE_OK
-        }
-        (sys::SQLITE_FCNTL_MMAP_SIZE, _) => sys::SQLITE_NOTFOUND,
-        (sys::SQLITE_FCNTL_PDB, Kind::Database(_)) => {
-            // SAFETY: an open file of ours.
-            unsafe { (*file.cast::<VfsFile>()).host.connection = arg.cast() };
-            pass()
-        }
-        (sys::SQLITE_FCNTL_PRAGMA, Kind::Database(database)) => {
-            // SAFETY: `arg` is the array of strings that SQLite documents for this operation.
-            match unsafe { pragma(database, arg.cast::<*mut c_char>()) } {
-                sys::SQLITE_NOTFOUND => pass(),
-                rc => rc,
-            }
-        }
-        (sys::SQLITE_FCNTL_COMMIT_PHASETWO, Kind::Database(database)) => {
-            match guard(|| database.committed()) {
-                sys::SQLITE_OK => pass(),
-                rc => rc,
-            }
-        }
-        _ => pass(),
-    }
-}
-
-/// `zqlite/` before the name of the VFS below.
-///
-/// # Safety
-/// `out` is a place for a string that SQLite allocated, or null.
-unsafe fn prefix_vfs_name(out: *mut *mut c_char) {
-    // SAFETY: by the contract.
-    unsafe {
-        let below = *out;
-        *out = sys::sqlite3_mprintf(c"zqlite/%z".as_ptr(), below);
-    }
-}
-
-/// The page size of a sealed file does not change: a change would be lost with every page.
-///
-/// # Safety
-/// `args` are the strings of `SQLITE_FCNTL_PRAGMA`: result, name, argument or null.
-unsafe fn pragma(database: &Database, args: *mut *mut c_char) -> c_int {
-    // SAFETY: by the contract.
-    let (name, value) = unsafe {
-        let name = CStr::from_ptr(*args.add(1));
-        let value = *args.add(2);
-        (name, (!value.is_null()).then(|| CStr::from_ptr(value)))
-    };
-    let Some(value) = value else {
-        return sys::SQLITE_NOTFOUND;
-    };
-    if !name.to_bytes().eq_ignore_ascii_case(b"page_size") {
-        return sys::SQLITE_NOTFOUND;
-    }
-    let size = database.sealed.borrow().page_size().get();
-    if value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        == Some(size)
-    {
-        return sys::SQLITE_NOTFOUND;
-    }
-    // SAFETY: a format with one integer; the result is freed by SQLite.
-    unsafe {
-        *args = sys::sqlite3_mprintf(
-            c"the page size of a sealed database is fixed when it is created (here: %u)".as_ptr(),
-            size,
-        );
-    }
-    sys::SQLITE_ERROR
-}
-
 unsafe extern "C" fn x_sector_size(file: *mut sys::sqlite3_file) -> c_int {
     // SAFETY: an open file of ours.
     let raw = unsafe { kind(file) }.raw();
@@ -633,102 +546,4 @@ unsafe extern "C" fn x_device_characteristics(file: *mut sys::sqlite3_file) -> c
     // SAFETY: an open file of ours.
     let raw = unsafe { kind(file) }.raw();
     database::characteristics(below!(raw, xDeviceCharacteristics, 0))
-}
-
-unsafe extern "C" fn x_shm_map(
-    file: *mut sys::sqlite3_file,
-    page: c_int,
-    page_len: c_int,
-    extend: c_int,
-    out: *mut *mut c_void,
-) -> c_int {
-    // SAFETY: an open file of ours.
-    let kind = unsafe { kind(file) };
-    let rc = below!(
-        kind.raw(),
-        xShmMap,
-        sys::SQLITE_IOERR_SHMMAP,
-        page,
-        page_len,
-        extend,
-        out
-    );
-    if let (Kind::Database(database), Ok(region)) = (kind, usize::try_from(page)) {
-        let mut memory = ptr::null_mut();
-        if rc == sys::SQLITE_OK && !out.is_null() {
-            // SAFETY: SQLite gives a place for the pointer, which the VFS below has set.
-            memory = unsafe { *out };
-        }
-        database.shm_mapped(rc, region, memory.cast());
-    }
-    rc
-}
-
-unsafe extern "C" fn x_shm_lock(
-    file: *mut sys::sqlite3_file,
-    first: c_int,
-    count: c_int,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: an open file of ours.
-    let kind = unsafe { kind(file) };
-    let raw = kind.raw();
-    let pass = |flags| {
-        below!(
-            raw,
-            xShmLock,
-            sys::SQLITE_IOERR_SHMLOCK,
-            first,
-            count,
-            flags
-        )
-    };
-    let (Kind::Database(database), Ok(from), Ok(slots)) =
-        (kind, u32::try_from(first), u32::try_from(count))
-    else {
-        return pass(flags);
-    };
-    if flags & sys::SQLITE_SHM_UNLOCK != 0 {
-        // A page 1 that cannot be written now is still in the WAL, which is not given up before it is.
-        let _in_the_wal = guard(|| database.finish_checkpoint());
-        database.shm_unlocked(from, slots);
-        return pass(flags);
-    }
-    let exclusive = flags & sys::SQLITE_SHM_EXCLUSIVE != 0;
-    if !exclusive {
-        // SAFETY: an open file of ours.
-        let rc = unsafe { begin_read(file) };
-        return if rc == sys::SQLITE_OK {
-            pass(flags)
-        } else {
-            rc
-        };
-    }
-    let rc = pass(flags);
-    // SAFETY: an open file of ours.
-    unsafe { (*file.cast::<VfsFile>()).host.retries = rc == sys::SQLITE_BUSY };
-    if rc != sys::SQLITE_OK {
-        return rc;
-    }
-    let rc = guard(|| database.shm_locked(from, slots));
-    if rc != sys::SQLITE_OK {
-        database.shm_unlocked(from, slots);
-        pass((flags & !sys::SQLITE_SHM_LOCK) | sys::SQLITE_SHM_UNLOCK);
-    }
-    rc
-}
-
-unsafe extern "C" fn x_shm_barrier(file: *mut sys::sqlite3_file) {
-    // SAFETY: an open file of ours.
-    let raw = unsafe { kind(file) }.raw();
-    below!(raw, xShmBarrier, ());
-}
-
-unsafe extern "C" fn x_shm_unmap(file: *mut sys::sqlite3_file, delete: c_int) -> c_int {
-    // SAFETY: an open file of ours.
-    let kind = unsafe { kind(file) };
-    if let Kind::Database(database) = kind {
-        database.shm_unmapped();
-    }
-    below!(kind.raw(), xShmUnmap, sys::SQLITE_OK, delete)
 }
