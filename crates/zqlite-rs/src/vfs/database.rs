@@ -173,7 +173,13 @@ impl Database {
             present,
             page_count(&page) * page.len() as u64,
         )
-        .and_then(|()| self.raw.sync())
+        .and_then(|()| {
+            if sealed.wal.synced {
+                self.raw.sync()
+            } else {
+                Ok(())
+            }
+        })
         .and_then(|()| write_page(sealed, self.raw, 1, &page));
         if written.is_err() {
             sealed.held_first_page = Some(page);
