@@ -211,7 +211,7 @@ impl Database {
         self.raw.sync_with(flags)
     }
 
-    /// Before the file is closed, or the checkpoint lock given up.
+    /// Before the file is closed.
     pub(super) fn finish_checkpoint(&mut self) -> Result<()> {
         let sealed = Rc::clone(&self.sealed);
         let sealed = &mut *sealed.borrow_mut();
@@ -298,6 +298,9 @@ impl Database {
     pub(super) fn shm_unlocked(&mut self, first: u32, count: u32) {
         let has = |slot: u32| first <= slot && slot < first + count;
         let mut sealed = self.sealed.borrow_mut();
+        // A checkpoint that succeeds has synced the database before. One that failed leaves page 1 in the WAL,
+        // where others go on from.
+        sealed.held_first_page = None;
         if has(WAL_RECOVER) {
             sealed.wal.recovering = false;
         }

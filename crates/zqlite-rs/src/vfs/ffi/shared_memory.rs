@@ -63,8 +63,6 @@ pub(super) unsafe extern "C" fn x_shm_lock(
         return pass(flags);
     };
     if flags & sys::SQLITE_SHM_UNLOCK != 0 {
-        // A page 1 that cannot be written now is still in the WAL, which is not given up before it is.
-        let _in_the_wal = guard(|| database.finish_checkpoint());
         database.shm_unlocked(from, slots);
         return pass(flags);
     }
