@@ -249,3 +249,33 @@ fn a_creation_that_fails_can_be_tried_again() {
     assert!(len(&path) > page_at(1));
     assert_clean(&path);
 }
+
+/// SQLite trims a log that was begun anew to `journal_size_limit`, behind the frames that it still needs.
+#[test]
+fn a_log_that_is_trimmed_in_exclusive_mode_keeps_its_frames() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let connection = create(&path);
+    let exclusive: String = one(&connection, "PRAGMA locking_mode=EXCLUSIVE");
+    assert_eq!(exclusive, "exclusive");
+    mode(&connection, "WAL");
+    connection
+        .execute_batch(
+            "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=5; PRAGMA journal_size_limit=0;
+             CREATE TABLE t(a); INSERT INTO t VALUES (randomblob(400000));",
+        )
+        .unwrap();
+    checkpoint(&connection, "PASSIVE");
+    let long = len(&wal(&path));
+    connection
+        .execute_batch("INSERT INTO t VALUES (zeroblob(100000))")
+        .unwrap();
+    assert!(len(&wal(&path)) < long, "the log was not trimmed");
+    let sum: i64 = one(
+        &connection,
+        "SELECT sum(length(a) + instr(a, x'ffffffffff')) > 0 FROM t",
+    );
+    assert_eq!((sum, count(&connection)), (1, 2));
+    drop(connection);
+    assert_clean(&path);
+}

@@ -150,7 +150,9 @@ impl Wal {
     }
 
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
-        self.known.clear();
+        // SQLite also trims the log behind frames that it still needs.
+        let frames = frame_index(len, self.sealed.borrow().page_size().to_usize());
+        self.known.truncate(usize::try_from(frames).unwrap_or(usize::MAX));
         self.raw.truncate(len)
     }
 
