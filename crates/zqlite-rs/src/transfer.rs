@@ -145,10 +145,7 @@ pub fn encrypt(
         let opened = sealed.opened().ok_or(vfs::Code::NOTFOUND)?;
         Ok((sealed.pages()?.0, *opened.header.file_id()))
     })
-    .map_err(|code| Error::Io {
-        path: target.unfinished().to_owned(),
-        source: std::io::Error::other(format!("SQLite's file layer returned {}", code.0)),
-    })?;
+    .map_err(|code| code.at(target.unfinished()))?;
     drop(made);
     drop(registration);
     let removed_leftovers = target.removed_leftovers();

@@ -140,7 +140,7 @@ fn header_report(connection: &Connection, path: &Path) -> Result<VerifyReport, E
             problems: copy_problems(opened),
         })
     })
-    .map_err(|code| io(path, code))
+    .map_err(|code| code.at(path))
 }
 
 fn copy_problems(opened: &Opened) -> Vec<String> {
@@ -187,7 +187,7 @@ fn check_pages(
     while next < pages {
         let end = (next + PAGES_PER_STEP).min(pages);
         let found = with_sealed(connection, |sealed, _| sealed.bad_pages(next, end));
-        bad.extend(found.map_err(|code| io(path, code))?);
+        bad.extend(found.map_err(|code| code.at(path))?);
         next = end;
         if !progress(Progress {
             done: next * page_len,
@@ -204,7 +204,7 @@ fn check_pages(
         Ok(false) => report
             .problems
             .push("the hole at 1 GiB is not zero".to_owned()),
-        Err(code) => return Err(io(path, code)),
+        Err(code) => return Err(code.at(path)),
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ fn check_wal(connection: &Connection, path: &Path, report: &mut VerifyReport) ->
     let found = with_sealed(connection, |sealed, wal| {
         wal.map(|wal| wal.verify(sealed)).transpose()
     });
-    if let Some((good, damaged)) = found.map_err(|code| io(path, code))? {
+    if let Some((good, damaged)) = found.map_err(|code| code.at(path))? {
         report.wal_frames = good;
         name_all(&mut report.problems, &damaged, |index| {
             format!(
@@ -251,13 +251,5 @@ fn name_all<T>(problems: &mut Vec<String>, items: &[T], sentence: impl Fn(&T) ->
             "… and {} more like the last",
             items.len() - NAMED_MAX
         ));
-    }
-}
-
-fn io(path: &Path, code: vfs::Code) -> Error {
-    let source = std::io::Error::other(format!("SQLite's file layer returned {}", code.0));
-    Error::Io {
-        path: path.to_owned(),
-        source,
     }
 }

@@ -1,6 +1,7 @@
 //! SQLite's result codes, and the one table from our errors to them.
 
 use core::ffi::c_int;
+use std::path::Path;
 
 use libsqlite3_sys as sys;
 
@@ -26,6 +27,15 @@ impl Code {
     pub(crate) const AUTH: Self = Self(sys::SQLITE_AUTH);
     pub(crate) const NOTADB: Self = Self(sys::SQLITE_NOTADB);
     pub(crate) const INTERNAL: Self = Self(sys::SQLITE_IOERR);
+
+    /// The code as an error about a file.
+    pub(crate) fn at(self, path: &Path) -> Error {
+        let source = std::io::Error::other(format!("SQLite's file layer returned {}", self.0));
+        Error::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
 
     /// `Ok` for `SQLITE_OK`.
     pub(crate) const fn check(rc: c_int) -> Result<()> {

@@ -166,11 +166,11 @@ impl Sealed {
 
     /// Reads both copies; a file without any stays without.
     fn load(&mut self) -> core::result::Result<(), Error> {
-        let len = self.raw.len().map_err(|code| self.io(code))?;
+        let len = self.raw.len().map_err(|code| code.at(&self.path))?;
         if len == 0 {
             return Ok(());
         }
-        let (a, b) = self.read_copies().map_err(|code| self.io(code))?;
+        let (a, b) = self.read_copies().map_err(|code| code.at(&self.path))?;
         let held = self.opened.as_ref().map(|opened| opened.epochs.clone());
         let known = held.or_else(|| self.access.known());
         let reopened = known.as_ref().and_then(|known| {
@@ -494,14 +494,6 @@ impl Sealed {
         Error::Damaged {
             path: self.path.clone(),
             what: what.to_owned(),
-        }
-    }
-
-    fn io(&self, code: Code) -> Error {
-        let source = std::io::Error::other(format!("SQLite's file layer returned {}", code.0));
-        Error::Io {
-            path: self.path.clone(),
-            source,
         }
     }
 }

@@ -152,7 +152,8 @@ impl Wal {
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
         // SQLite also trims the log behind frames that it still needs.
         let frames = frame_index(len, self.sealed.borrow().page_size().to_usize());
-        self.known.truncate(usize::try_from(frames).unwrap_or(usize::MAX));
+        self.known
+            .truncate(usize::try_from(frames).unwrap_or(usize::MAX));
         self.raw.truncate(len)
     }
 
