@@ -60,6 +60,25 @@ impl Key {
     ) -> Result<(), OpenError> {
         self.0.open_in_place(nonce, aad, buf, tag)
     }
+
+    /// Decrypts `ciphertext` into `out`, which has the same length, after checking `tag`.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the tag does not fit, or the lengths differ; the contents of `out` are then unspecified
+    /// and must not be used.
+    pub fn open_to(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        out: &mut [u8],
+    ) -> Result<(), OpenError> {
+        if ciphertext.len() != out.len() {
+            return Err(OpenError);
+        }
+        self.0.open_to(nonce, aad, ciphertext, tag, out)
+    }
 }
 
 #[cfg(not(feature = "portable"))]
@@ -112,6 +131,20 @@ mod aws_lc {
                 .map(|_| ())
                 .map_err(|_| OpenError)
         }
+
+        pub(super) fn open_to(
+            &self,
+            nonce: &[u8; NONCE_LEN],
+            aad: &[u8],
+            ciphertext: &[u8],
+            tag: &[u8; TAG_LEN],
+            out: &mut [u8],
+        ) -> Result<(), OpenError> {
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            self.0
+                .open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, out)
+                .map_err(|_| OpenError)
+        }
     }
 }
 
@@ -122,11 +155,11 @@ mod portable {
 
     use super::{KEY_LEN, NONCE_LEN, OpenError, TAG_LEN};
 
-    pub(super) struct Key(Aes256Gcm);
+    pub(super) struct Key(Box<Aes256Gcm>);
 
     impl Key {
         pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
-            Self(Aes256Gcm::new(key.into()))
+            Self(Box::new(Aes256Gcm::new(key.into())))
         }
 
         #[expect(clippy::expect_used, reason = "sealing fails only above 2^36 bytes")]
@@ -152,6 +185,18 @@ mod portable {
             self.0
                 .decrypt_inout_detached(&Nonce::from(*nonce), aad, buf.into(), &Tag::from(*tag))
                 .map_err(|_| OpenError)
+        }
+
+        pub(super) fn open_to(
+            &self,
+            nonce: &[u8; NONCE_LEN],
+            aad: &[u8],
+            ciphertext: &[u8],
+            tag: &[u8; TAG_LEN],
+            out: &mut [u8],
+        ) -> Result<(), OpenError> {
+            out.copy_from_slice(ciphertext);
+            self.open_in_place(nonce, aad, out, tag)
         }
     }
 }

@@ -3,11 +3,12 @@
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::label::{self, Label};
 use crate::mask::WalMask;
-use crate::secret::EpochKey;
+use crate::secret::{EpochKey, STACK_OF_A_DERIVATION, wiping_the_stack};
 use crate::{kdf, xaes};
 
 /// The 16 random bytes that identify a file.
@@ -152,14 +153,22 @@ impl EpochKeys {
     /// HMAC-SHA256 over a rollback journal's header or trailer: `label ‖ 0x00 ‖ parts`.
     #[must_use]
     pub fn journal_mac(&self, label: Label, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = hmac(&self.journal_mac_key);
-        mac.update(label.as_bytes());
-        mac.update(&[0]);
-        for part in parts {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        wiping_the_stack::<STACK_OF_A_DERIVATION, _>(|| {
+            let mut mac = hmac(&self.journal_mac_key);
+            mac.update(label.as_bytes());
+            mac.update(&[0]);
+            for part in parts {
+                mac.update(part);
+            }
+            mac.finalize().into_bytes().into()
+        })
     }
+}
+
+/// Whether two MACs are the same, in constant time.
+#[must_use]
+pub fn same_mac(computed: &[u8; 32], found: &[u8; 32]) -> bool {
+    computed.ct_eq(found).into()
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]

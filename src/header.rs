@@ -6,9 +6,10 @@
 use hmac::Mac;
 use subtle::ConstantTimeEq;
 
-use crate::epoch::{EpochKeys, FileId};
+use crate::epoch::{EpochKeys, FileId, same_mac};
 use crate::mldsa::{Signature, VerifyingKey};
 use crate::page::PageSize;
+use crate::secret::{STACK_OF_A_DERIVATION, wiping_the_stack};
 use crate::slot::Slot;
 use crate::{OpenError, label};
 
@@ -213,7 +214,7 @@ pub fn verify_mac(copy: &[u8], keys: &EpochKeys) -> Result<(), OpenError> {
         return Err(OpenError);
     }
     let (covered, found) = copy.split_last_chunk::<MAC_LEN>().ok_or(OpenError)?;
-    if mac(covered, keys).ct_eq(found).into() {
+    if same_mac(&mac(covered, keys), found) {
         Ok(())
     } else {
         Err(OpenError)
@@ -221,9 +222,11 @@ pub fn verify_mac(copy: &[u8], keys: &EpochKeys) -> Result<(), OpenError> {
 }
 
 fn mac(covered: &[u8], keys: &EpochKeys) -> [u8; MAC_LEN] {
-    let mut mac = keys.header_mac();
-    mac.update(label::HEADER_MAC.as_bytes());
-    mac.update(&[0]);
-    mac.update(covered);
-    mac.finalize().into_bytes().into()
+    wiping_the_stack::<STACK_OF_A_DERIVATION, _>(|| {
+        let mut mac = keys.header_mac();
+        mac.update(label::HEADER_MAC.as_bytes());
+        mac.update(&[0]);
+        mac.update(covered);
+        mac.finalize().into_bytes().into()
+    })
 }

@@ -3,12 +3,15 @@
 use crate::epoch::{EpochKeys, FileId};
 use crate::{OpenError, aead, xaes};
 
+mod derived;
+
+use derived::DerivedKeys;
+pub use derived::OPENER_CACHE_LEN;
+
 /// Length of the trailer: nonce 24 ‖ epoch 4 ‖ zero 4 ‖ tag 16.
 pub const TRAILER_LEN: usize = 48;
 /// How many pages one derived key seals at most.
 pub const SEALS_PER_BATCH: u32 = 1_024;
-/// How many derived keys a [`PageOpener`] keeps at most.
-pub const OPENER_CACHE_LEN: usize = 512;
 
 const SUITE: u16 = 1;
 const AAD_LEN: usize = 56;
@@ -280,13 +283,7 @@ impl PageSealer {
 
 /// Opens pages, keeping at most [`OPENER_CACHE_LEN`] derived keys.
 pub struct PageOpener {
-    slots: Vec<Option<Derived>>,
-}
-
-struct Derived {
-    epoch: u32,
-    prefix: [u8; xaes::PREFIX_LEN],
-    key: aead::Key,
+    derived: DerivedKeys,
 }
 
 impl core::fmt::Debug for PageOpener {
@@ -306,7 +303,7 @@ impl PageOpener {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            slots: (0..OPENER_CACHE_LEN).map(|_| None).collect(),
+            derived: DerivedKeys::new(),
         }
     }
 
@@ -323,56 +320,73 @@ impl PageOpener {
         context: &PageContext,
         page: &mut [u8],
     ) -> Result<(), OpenError> {
-        let opened = self.open_body(keys, context, page);
-        match (opened, page.split_last_chunk_mut::<TRAILER_LEN>()) {
-            (Ok(()), Some((_, trailer))) => {
-                *trailer = [0; TRAILER_LEN];
-                Ok(())
-            }
-            _ => {
-                page.fill(0);
-                Err(OpenError)
-            }
-        }
+        let opened = self
+            .key_of(keys, context, page)
+            .and_then(|(key, aad, trailer)| {
+                let (_, nonce) = xaes::split(&trailer.nonce);
+                let (body, _) = page
+                    .split_last_chunk_mut::<TRAILER_LEN>()
+                    .ok_or(OpenError)?;
+                key.open_in_place(&nonce, &aad, body, &trailer.tag)
+            });
+        finish(opened, page)
     }
 
-    fn open_body(
+    /// Opens a stored page into `page`, which has the same length; `stored` stays as it is.
+    ///
+    /// # Errors
+    /// As [`PageOpener::open`].
+    pub fn open_to(
         &mut self,
         keys: &EpochKeys,
         context: &PageContext,
+        stored: &[u8],
         page: &mut [u8],
     ) -> Result<(), OpenError> {
-        let trailer = Trailer::decode(page).ok_or(OpenError)?;
+        let opened = self
+            .key_of(keys, context, stored)
+            .and_then(|(key, aad, trailer)| {
+                let (_, nonce) = xaes::split(&trailer.nonce);
+                let bodies = (
+                    stored.split_last_chunk::<TRAILER_LEN>(),
+                    page.split_last_chunk_mut::<TRAILER_LEN>(),
+                );
+                let (Some((from, _)), Some((to, _))) = bodies else {
+                    return Err(OpenError);
+                };
+                key.open_to(&nonce, &aad, from, &trailer.tag, to)
+            });
+        finish(opened, page)
+    }
+
+    /// The derived key of a stored page, its associated data, and its trailer.
+    fn key_of(
+        &mut self,
+        keys: &EpochKeys,
+        context: &PageContext,
+        stored: &[u8],
+    ) -> Result<(&aead::Key, [u8; AAD_LEN], Trailer), OpenError> {
+        let trailer = Trailer::decode(stored).ok_or(OpenError)?;
         if !trailer.zero || trailer.epoch != keys.epoch() {
             return Err(OpenError);
         }
-        let (prefix, nonce) = xaes::split(&trailer.nonce);
-        let (body, _) = page
-            .split_last_chunk_mut::<TRAILER_LEN>()
-            .ok_or(OpenError)?;
-        let aad = context.associated_data(trailer.epoch);
-        self.derived(keys, &prefix).ok_or(OpenError)?.open_in_place(
-            &nonce,
-            &aad,
-            body,
-            &trailer.tag,
-        )
+        let (prefix, _) = xaes::split(&trailer.nonce);
+        let key = self.derived.get(keys, &prefix).ok_or(OpenError)?;
+        Ok((key, context.associated_data(trailer.epoch), trailer))
     }
+}
 
-    /// The derived key of a prefix: prefixes are random, so their first bytes spread over the slots.
-    fn derived(&mut self, keys: &EpochKeys, prefix: &[u8; xaes::PREFIX_LEN]) -> Option<&aead::Key> {
-        let [a, b, ..] = *prefix;
-        let index = usize::from(u16::from_be_bytes([a, b])) % OPENER_CACHE_LEN;
-        let slot = self.slots.get_mut(index)?;
-        let hit = matches!(slot, Some(d) if d.epoch == keys.epoch() && d.prefix == *prefix);
-        if !hit {
-            *slot = Some(Derived {
-                epoch: keys.epoch(),
-                prefix: *prefix,
-                key: keys.page_key().derive(prefix),
-            });
+/// A page that was opened ends with zeros; one that was not is nothing but zeros.
+fn finish(opened: Result<(), OpenError>, page: &mut [u8]) -> Result<(), OpenError> {
+    match (opened, page.split_last_chunk_mut::<TRAILER_LEN>()) {
+        (Ok(()), Some((_, trailer))) => {
+            *trailer = [0; TRAILER_LEN];
+            Ok(())
         }
-        slot.as_ref().map(|d| &d.key)
+        _ => {
+            page.fill(0);
+            Err(OpenError)
+        }
     }
 }
 

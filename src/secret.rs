@@ -1,4 +1,9 @@
 //! Secrets as types: one newtype per role, wiped on drop, read through one loud accessor.
+//!
+//! A secret stands on the heap: moving the value moves a pointer, and leaves no copy behind. What computations
+//! leave on the stack is overwritten by [`wiping_the_stack`].
+
+use core::hint::black_box;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -7,7 +12,7 @@ macro_rules! secret {
     ($(#[$doc:meta])* $name:ident, $len:expr) => {
         $(#[$doc])*
         #[derive(Zeroize, ZeroizeOnDrop)]
-        pub struct $name([u8; $len]);
+        pub struct $name(Box<[u8; $len]>);
 
         impl $name {
             /// Length in bytes.
@@ -15,21 +20,24 @@ macro_rules! secret {
 
             /// Takes the bytes over; the caller wipes its own copy.
             #[must_use]
-            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
-                Self(bytes)
+            pub fn from_bytes(mut bytes: [u8; $len]) -> Self {
+                let mut secret = Self(Box::new([0; $len]));
+                secret.0.copy_from_slice(&bytes);
+                bytes.zeroize();
+                secret
             }
 
             /// Draws a fresh secret.
             #[must_use]
             pub fn generate(rng: &mut impl rand_core::CryptoRng) -> Self {
-                let mut secret = Self([0; $len]);
-                rng.fill_bytes(&mut secret.0);
+                let mut secret = Self(Box::new([0; $len]));
+                rng.fill_bytes(secret.0.as_mut());
                 secret
             }
 
             /// The secret bytes. Every use of this accessor is a place to review.
             #[must_use]
-            pub const fn expose(&self) -> &[u8; $len] {
+            pub fn expose(&self) -> &[u8; $len] {
                 &self.0
             }
         }
@@ -40,6 +48,27 @@ macro_rules! secret {
             }
         }
     };
+}
+
+/// Stack that opening or making a header takes, key encapsulation included.
+pub(crate) const STACK_OF_A_HEADER: usize = 65_536;
+/// Stack that a derivation by AES or HMAC takes.
+pub(crate) const STACK_OF_A_DERIVATION: usize = 8_192;
+
+/// Runs `compute`, and then overwrites `LEN` bytes of the stack below: the backends, and whoever moves a key
+/// before it has its place, leave copies there that nobody else wipes.
+pub(crate) fn wiping_the_stack<const LEN: usize, T>(compute: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn run<T>(compute: impl FnOnce() -> T) -> T {
+        compute()
+    }
+    #[inline(never)]
+    fn overwrite<const LEN: usize>() {
+        black_box(&mut [0_u8; LEN]);
+    }
+    let result = run(compute);
+    overwrite::<LEN>();
+    result
 }
 
 secret!(

@@ -8,6 +8,7 @@ use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroizing;
 
+use crate::secret::{STACK_OF_A_DERIVATION, wiping_the_stack};
 use crate::{OpenError, aead};
 
 /// Length of a nonce in bytes: prefix 12 ‖ GCM nonce 12.
@@ -39,11 +40,13 @@ impl Key {
     /// The AES-256-GCM key of all nonces that start with `prefix`.
     #[must_use]
     pub fn derive(&self, prefix: &[u8; PREFIX_LEN]) -> aead::Key {
-        let mut derived = Zeroizing::new([0; aead::KEY_LEN]);
-        let (low, high) = derived.split_at_mut(16);
-        low.copy_from_slice(self.block(1, prefix).as_slice());
-        high.copy_from_slice(self.block(2, prefix).as_slice());
-        aead::Key::new(&derived)
+        wiping_the_stack::<STACK_OF_A_DERIVATION, _>(|| {
+            let mut derived = Zeroizing::new([0; aead::KEY_LEN]);
+            let (low, high) = derived.split_at_mut(16);
+            low.copy_from_slice(self.block(1, prefix).as_slice());
+            high.copy_from_slice(self.block(2, prefix).as_slice());
+            aead::Key::new(&derived)
+        })
     }
 
     /// Encrypts `buf` in place and returns the 16-byte tag.

@@ -9,6 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::KeyError;
 use crate::mlkem::{ENCAPSULATION_KEY_LEN, EncapsulationKey};
+use crate::secret::{STACK_OF_A_HEADER, wiping_the_stack};
 
 /// Length of an identity's seed in bytes.
 pub const SEED_LEN: usize = 32;
@@ -17,8 +18,8 @@ pub const RECIPIENT_LEN: usize = 1216;
 
 /// An X-Wing key pair: what opens a slot. 32 bytes, wiped on drop.
 pub struct Identity {
-    seed: Zeroizing<[u8; SEED_LEN]>,
-    pub(crate) key: <XWing as Kem>::PrivateKey,
+    seed: Box<Zeroizing<[u8; SEED_LEN]>>,
+    pub(crate) key: Box<<XWing as Kem>::PrivateKey>,
 }
 
 impl Identity {
@@ -38,23 +39,28 @@ impl Identity {
         reason = "X-Wing takes every 32-byte seed"
     )]
     pub fn from_seed(mut seed: [u8; SEED_LEN]) -> Self {
-        let key = Deserializable::from_bytes(&seed).expect("a 32-byte seed fits X-Wing");
-        let identity = Self {
-            seed: Zeroizing::new(seed),
-            key,
-        };
-        seed.zeroize();
-        identity
+        wiping_the_stack::<STACK_OF_A_HEADER, _>(|| {
+            let key = Deserializable::from_bytes(&seed).expect("a 32-byte seed fits X-Wing");
+            let mut identity = Self {
+                seed: Box::new(Zeroizing::new([0; SEED_LEN])),
+                key: Box::new(key),
+            };
+            identity.seed.copy_from_slice(&seed);
+            seed.zeroize();
+            identity
+        })
     }
 
     /// The public half.
     #[must_use]
     pub fn recipient(&self) -> Recipient {
-        let key = XWing::sk_to_pk(&self.key);
-        Recipient {
-            bytes: Box::new(key.to_bytes().into()),
-            key: Box::new(key),
-        }
+        wiping_the_stack::<STACK_OF_A_HEADER, _>(|| {
+            let key = XWing::sk_to_pk(&self.key);
+            Recipient {
+                bytes: Box::new(key.to_bytes().into()),
+                key: Box::new(key),
+            }
+        })
     }
 
     /// The secret seed. Every use of this accessor is a place to review.

@@ -4,6 +4,7 @@ use crate::epoch::{EpochKeys, FileId};
 use crate::mldsa::{SignError, SigningKey};
 use crate::page::PageSize;
 use crate::passphrase::{Argon2Params, ParamsError, SALT_LEN};
+use crate::secret::{STACK_OF_A_HEADER, wiping_the_stack};
 use crate::slot::{MAX_LABEL_LEN, Slot, SlotKind, SlotLabel};
 use crate::xwing::Recipient;
 use crate::{EpochKey, Passphrase, RawKey};
@@ -92,6 +93,10 @@ impl NewHeader<'_> {
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<(Header, EpochSet), CreateError> {
         self.check()?;
+        wiping_the_stack::<STACK_OF_A_HEADER, _>(|| self.make(rng))
+    }
+
+    fn make(self, rng: &mut impl rand_core::CryptoRng) -> Result<(Header, EpochSet), CreateError> {
         let file_id = FileId::generate(rng);
         let keys = EpochKeys::derive(&file_id, EpochKey::generate(rng), 1);
         let mut recipients = Vec::with_capacity(self.slots.len());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::OpenError;
 use crate::epoch::EpochKeys;
 use crate::passphrase::ParamsError;
+use crate::secret::{STACK_OF_A_HEADER, wiping_the_stack};
 use crate::slot::Slot;
 
 use super::codec::begins_sealed;
@@ -51,8 +52,10 @@ pub fn open_signed(
 /// [`HeaderOpenError::UnknownEpoch`] when the newest copy is of a later epoch: the caller then goes on
 /// with [`open`], and checks that the file id is still the same. Else as [`open`], but for `NoKey`.
 pub fn reopen(copy_a: &[u8], copy_b: &[u8], known: &EpochSet) -> Result<Opened, HeaderOpenError> {
-    choose([copy_a, copy_b], None, |header, copy| {
-        unlock_known(header, copy, known)
+    wiping_the_stack::<STACK_OF_A_HEADER, _>(|| {
+        choose([copy_a, copy_b], None, |header, copy| {
+            unlock_known(header, copy, known)
+        })
     })
 }
 
@@ -66,8 +69,10 @@ pub fn reopen_signed(
     known: &EpochSet,
     expected: &Expected,
 ) -> Result<Opened, HeaderOpenError> {
-    choose([copy_a, copy_b], Some(expected), |header, copy| {
-        unlock_known(header, copy, known)
+    wiping_the_stack::<STACK_OF_A_HEADER, _>(|| {
+        choose([copy_a, copy_b], Some(expected), |header, copy| {
+            unlock_known(header, copy, known)
+        })
     })
 }
 
@@ -91,9 +96,11 @@ fn open_for(
     keyring: &Keyring,
     expected: Option<&Expected>,
 ) -> Result<Opened, HeaderOpenError> {
-    let mut pairs = KeyPairs::new(keyring);
-    choose([copy_a, copy_b], expected, |header, copy| {
-        unlock(header, copy, &mut pairs)
+    wiping_the_stack::<STACK_OF_A_HEADER, _>(|| {
+        let mut pairs = KeyPairs::new(keyring);
+        choose([copy_a, copy_b], expected, |header, copy| {
+            unlock(header, copy, &mut pairs)
+        })
     })
 }
 

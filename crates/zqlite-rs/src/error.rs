@@ -172,14 +172,19 @@ impl Error {
     }
 }
 
+#[cfg(feature = "rusqlite")]
+fn sqlite_verdict(error: &rusqlite::Error) -> Verdict {
+    match error.sqlite_error().map(|e| e.extended_code) {
+        Some(code) if is_damage(code) => Verdict::Damaged,
+        _ => Verdict::Other,
+    }
+}
+
 /// A page or WAL frame that does not open reaches SQL as `SQLITE_IOERR_DATA`; what follows from damage that
 /// SQLite itself notices, as `SQLITE_CORRUPT` or `SQLITE_NOTADB`.
 #[cfg(feature = "rusqlite")]
-fn sqlite_verdict(error: &rusqlite::Error) -> Verdict {
+pub(crate) const fn is_damage(extended_code: core::ffi::c_int) -> bool {
     use libsqlite3_sys::{SQLITE_CORRUPT, SQLITE_IOERR_DATA, SQLITE_NOTADB};
-    match error.sqlite_error().map(|e| e.extended_code) {
-        Some(code) if code == SQLITE_IOERR_DATA => Verdict::Damaged,
-        Some(code) if matches!(code & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB) => Verdict::Damaged,
-        _ => Verdict::Other,
-    }
+    extended_code == SQLITE_IOERR_DATA
+        || matches!(extended_code & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB)
 }

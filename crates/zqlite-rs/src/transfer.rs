@@ -114,6 +114,8 @@ pub fn encrypt(
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Encrypted, Error> {
     vfs::register()?;
+    // The reason of an earlier failure is not that of this one.
+    drop(vfs::take_last_error());
     let source = open_plain(plain)?;
     let shape = Shape::of(&source)?;
     let page_size = match options.page_size {

@@ -8,6 +8,7 @@ use zqlite_pq::epoch::FileId;
 use zqlite_pq::header::{CopyState, Expected, Keyring, Opened};
 
 use crate::builder::{check_path, open_sealed};
+use crate::error::is_damage;
 use crate::vfs::{self, Access, with_sealed};
 use crate::{Error, Progress};
 
@@ -100,7 +101,7 @@ pub fn verify(
     }
     check_pages(&connection, path, &mut report, progress)?;
     check_wal(&connection, path, &mut report)?;
-    check_structures(&connection, &mut report);
+    check_structures(&connection, path, &mut report)?;
     Ok(report)
 }
 
@@ -169,12 +170,15 @@ fn check_pages(
     report: &mut VerifyReport,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(), Error> {
-    let layout = with_sealed(connection, |sealed, _| sealed.pages());
-    let Ok((pages, page_len, odd)) = layout else {
-        report
-            .problems
-            .push("the file was cut down to its header".to_owned());
-        return Ok(());
+    let (pages, page_len, odd) = match with_sealed(connection, |sealed, _| sealed.pages()) {
+        Ok(layout) => layout,
+        Err(vfs::Code::CORRUPT) => {
+            report
+                .problems
+                .push("the file was cut down to its header".to_owned());
+            return Ok(());
+        }
+        Err(code) => return Err(code.at(path)),
     };
     report.pages = pages;
     if odd > 0 {
@@ -226,7 +230,11 @@ fn check_wal(connection: &Connection, path: &Path, report: &mut VerifyReport) ->
 }
 
 /// SQLite's own check, where the pages can be read at all.
-fn check_structures(connection: &Connection, report: &mut VerifyReport) {
+fn check_structures(
+    connection: &Connection,
+    path: &Path,
+    report: &mut VerifyReport,
+) -> Result<(), Error> {
     let lines = connection
         .prepare("PRAGMA integrity_check")
         .and_then(|mut statement| {
@@ -236,11 +244,33 @@ fn check_structures(connection: &Connection, report: &mut VerifyReport) {
         });
     match lines {
         Ok(lines) if lines == ["ok"] => {}
-        Ok(lines) => name_all(&mut report.problems, &lines, |line| {
-            format!("integrity check: {line}")
-        }),
-        Err(error) => report.problems.push(format!("integrity check: {error}")),
+        Ok(lines) => {
+            if let Some(code) = lines.iter().find_map(|line| refused_by_the_disk(line)) {
+                return Err(code.at(path));
+            }
+            name_all(&mut report.problems, &lines, |line| {
+                format!("integrity check: {line}")
+            });
+        }
+        Err(error) => {
+            let error = Error::Sqlite(error);
+            if error.verdict() != crate::Verdict::Damaged {
+                return Err(error);
+            }
+            report.problems.push(format!("integrity check: {error}"));
+        }
     }
+    Ok(())
+}
+
+/// The check goes on where a page cannot be read, and writes the code into its report: what the disk refuses says
+/// nothing about the file.
+fn refused_by_the_disk(report: &str) -> Option<vfs::Code> {
+    report.lines().find_map(|line| {
+        let (_, code) = line.rsplit_once("unable to get the page. error code=")?;
+        let code = code.trim().parse().ok()?;
+        (!is_damage(code)).then_some(vfs::Code(code))
+    })
 }
 
 /// Adds a sentence for each, up to a limit, and one for the rest.

@@ -9,6 +9,7 @@ mod database;
 mod ffi;
 mod journal;
 pub(crate) mod layout;
+mod read_cache;
 mod sealed;
 mod temp;
 mod wal;

@@ -10,6 +10,7 @@ use zqlite_pq::page::{Place, TRAILER_LEN};
 use super::code::{Code, Result};
 use super::ffi::{RawFile, Read};
 use super::layout;
+use super::read_cache::{ReadCache, Version};
 use super::sealed::Sealed;
 use zeroize::Zeroizing;
 
@@ -21,17 +22,22 @@ const SQLITE_HEADER_LEN: usize = 100;
 const WAL_WRITE: u32 = 0;
 const WAL_CHECKPOINT: u32 = 1;
 const WAL_RECOVER: u32 = 2;
+/// The first of the slots of readers.
+const WAL_READERS: u32 = 3;
+/// Bytes of page 1 by which SQLite sees that the database was changed.
+const COUNTERS: core::ops::Range<usize> = 24..40;
 
 /// The main database file of a connection.
 pub(super) struct Database {
     pub(super) sealed: Rc<RefCell<Sealed>>,
     pub(super) raw: RawFile,
     lock: c_int,
-    /// Logical size, known to be at least this while a write lock is held.
-    known_len: u64,
+    /// Logical size, once it was asked for under the write lock that is held.
+    known_len: Option<u64>,
     /// Whether the file was found to have the pages that its page 1 names, since the lock was taken.
     growth_checked: bool,
     page: Zeroizing<Vec<u8>>,
+    cache: ReadCache,
 }
 
 impl Database {
@@ -40,52 +46,124 @@ impl Database {
             sealed: Rc::new(RefCell::new(sealed)),
             raw,
             lock: sys::SQLITE_LOCK_NONE,
-            known_len: 0,
+            known_len: None,
             growth_checked: false,
             page: Zeroizing::new(Vec::new()),
+            cache: ReadCache::default(),
         }
     }
 
     // --- reading ------------------------------------------------------------------------------
 
     pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let mut sealed = self.sealed.borrow_mut();
+        let sealed = Rc::clone(&self.sealed);
+        let sealed = &mut *sealed.borrow_mut();
         let page_len = sealed.page_size().to_usize();
         if sealed.opened().is_none() {
-            return read_unborn(&sealed, buf, offset);
+            return read_unborn(sealed, buf, offset);
         }
         if buf.len() == page_len && offset.is_multiple_of(page_len as u64) {
-            return read_page(&mut sealed, page_number(offset, page_len)?, buf);
+            return self.read_whole_page(sealed, page_number(offset, page_len)?, buf);
         }
         let first_header = offset == 0 && buf.len() == SQLITE_HEADER_LEN;
         if first_header && layout::logical_len(self.raw.len()?) == 0 {
-            return read_unborn(&sealed, buf, offset);
+            return read_unborn(sealed, buf, offset);
         }
-        self.page.resize(page_len, 0);
+        let mut page = core::mem::take(&mut self.page);
+        page.resize(page_len, 0);
+        let read = self.read_parts(sealed, &mut page, buf, offset);
+        self.page = page;
+        match read {
+            // This read comes before recovery: page 1 may be torn, and is healed by it.
+            Err(_) if first_header => fill_sqlite_header(buf, page_len),
+            Err(code) => {
+                buf.fill(0);
+                return Err(code);
+            }
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    /// Reads bytes that are not a page, through `page`.
+    fn read_parts(
+        &mut self,
+        sealed: &mut Sealed,
+        page: &mut [u8],
+        buf: &mut [u8],
+        offset: u64,
+    ) -> Result<()> {
+        let page_len = page.len();
         let mut done = 0;
         while done < buf.len() {
             let at = offset + done as u64;
             let within = usize::try_from(at % page_len as u64).map_err(|_| Code::READ)?;
             let len = (page_len - within).min(buf.len() - done);
-            match read_page(&mut sealed, page_number(at, page_len)?, &mut self.page) {
-                Ok(()) => {}
-                // This read comes before recovery: page 1 may be torn, and is healed by it.
-                Err(_) if first_header => {
-                    fill_sqlite_header(buf, page_len);
-                    return Ok(());
-                }
-                Err(code) => {
-                    buf.fill(0);
-                    return Err(code);
-                }
-            }
-            let from = self.page.get(within..within + len).ok_or(Code::READ)?;
+            self.read_whole_page(sealed, page_number(at, page_len)?, page)?;
+            let from = page.get(within..within + len).ok_or(Code::READ)?;
             buf.get_mut(done..done + len)
                 .ok_or(Code::READ)?
                 .copy_from_slice(from);
             done += len;
         }
         Ok(())
+    }
+
+    fn read_whole_page(&mut self, sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
+        if number == 1 {
+            read_page(sealed, 1, page)?;
+            self.note_version(sealed, page);
+            return Ok(());
+        }
+        if self.cache.get(number, page) {
+            return Ok(());
+        }
+        if !self.read_ahead(sealed, number, page)? {
+            read_page(sealed, number, page)?;
+        }
+        self.cache.put(number, page);
+        Ok(())
+    }
+
+    /// Without a shared-memory index, a read transaction begins with a look at page 1.
+    fn note_version(&mut self, sealed: &Sealed, first_page: &[u8]) {
+        if self.is_unlocked() || self.cache.is_valid() || sealed.wal.shared_memory {
+            return;
+        }
+        let counters = first_page
+            .get(COUNTERS)
+            .and_then(|bytes| bytes.try_into().ok());
+        self.cache.begin(counters.map(Version::Counters));
+    }
+
+    /// Opens a page from what was read ahead, or reads ahead if pages are read in a run; `false` if it must be read by
+    /// itself.
+    fn read_ahead(&mut self, sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<bool> {
+        let page_len = page.len();
+        if self.cache.stored(number, page_len).is_none() {
+            let pages = u64::from(self.cache.pages_to_read(number, page_len));
+            let offset = u64::from(number - 1) * page_len as u64;
+            if pages == 1 {
+                return Ok(false);
+            }
+            let end = layout::piece_end(offset).min(sealed.len()?);
+            let pages = pages.min(end.saturating_sub(offset) / page_len as u64);
+            let len = usize::try_from(pages).map_err(|_| Code::READ)? * page_len;
+            let read = |bytes: &mut [u8]| self.raw.read(bytes, layout::physical(offset));
+            if pages <= 1 || read(self.cache.ahead(number, len)) != Ok(Read::Full) {
+                self.cache.drop_ahead();
+                return Ok(false);
+            }
+        }
+        let Some(stored) = self.cache.stored(number, page_len) else {
+            return Ok(false);
+        };
+        // A page that nobody asked for may have been read while it was being written: then it is read again.
+        let opened = sealed
+            .open_page_to(number, Place::Database, stored, page)
+            .is_ok();
+        self.cache.taken(number);
+        Ok(opened)
     }
 
     pub(super) fn len(&self) -> Result<u64> {
@@ -110,31 +188,47 @@ impl Database {
         if number == 1 && !is_our_first_page(buf) {
             return Err(Code::WRITE);
         }
+        self.cache.written(number);
         sealed.ensure_header()?;
-        if offset + page_len as u64 > self.known_len {
-            self.known_len = layout::logical_len(self.raw.len()?);
-            self.refuse_missing_pages(sealed)?;
-            seal_gap(sealed, self.raw, self.known_len, offset)?;
+        let end = offset + page_len as u64;
+        let len = self.present_len()?;
+        if end > len {
+            self.refuse_missing_pages(sealed, len)?;
+            seal_gap(sealed, self.raw, len, offset)?;
         }
         if number == 1 && sealed.wal.open {
             return self.write_first_page_of_checkpoint(sealed, buf);
         }
+        // Until the write has succeeded, the length is whatever the failure left.
+        self.known_len = None;
         write_page(sealed, self.raw, number, buf)?;
-        self.known_len = self.known_len.max(offset + page_len as u64);
+        self.known_len = Some(len.max(end));
         Ok(())
+    }
+
+    /// The logical size. Nobody else changes it while a write lock is held.
+    fn present_len(&mut self) -> Result<u64> {
+        match self.known_len {
+            Some(len) => Ok(len),
+            None => {
+                let len = layout::logical_len(self.raw.len()?);
+                self.known_len = Some(len);
+                Ok(len)
+            }
+        }
     }
 
     /// A file that is shorter than its own page 1 says has lost pages. Whoever let it grow would seal zeros in
     /// their place. With a rollback journal the file may be short until it is rolled back.
-    fn refuse_missing_pages(&mut self, sealed: &mut Sealed) -> Result<()> {
-        if self.growth_checked || !sealed.wal.open || self.known_len == 0 {
+    fn refuse_missing_pages(&mut self, sealed: &mut Sealed, present: u64) -> Result<()> {
+        if self.growth_checked || !sealed.wal.open || present == 0 {
             return Ok(());
         }
         let page_len = sealed.page_size().to_usize();
         self.page.resize(page_len, 0);
         // A page 1 that a crash tore is about to be written anew, from the WAL.
         if read_stored_page(sealed, 1, &mut self.page).is_ok()
-            && self.known_len < page_count(&self.page) * page_len as u64
+            && present < page_count(&self.page) * page_len as u64
         {
             return Err(Code::DATA);
         }
@@ -146,12 +240,12 @@ impl Database {
     /// disk before them, or a crash would look like lost pages (F-24).
     fn write_first_page_of_checkpoint(&mut self, sealed: &mut Sealed, page: &[u8]) -> Result<()> {
         let len = page_count(page) * page.len() as u64;
-        self.known_len = layout::logical_len(self.raw.len()?);
-        if len <= self.known_len {
+        let present = self.present_len()?;
+        if len <= present {
             sealed.held_first_page = None;
             return write_page(sealed, self.raw, 1, page);
         }
-        self.refuse_missing_pages(sealed)?;
+        self.refuse_missing_pages(sealed, present)?;
         sealed.held_first_page = Some(Zeroizing::new(page.to_vec()));
         // With synchronous=OFF no sync tells when the pages are there.
         if sealed.wal.synced {
@@ -166,6 +260,7 @@ impl Database {
         let Some(page) = sealed.held_first_page.take() else {
             return Ok(());
         };
+        self.known_len = None;
         let present = layout::logical_len(self.raw.len()?);
         let written = seal_gap(
             sealed,
@@ -188,10 +283,11 @@ impl Database {
     }
 
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
+        self.cache.clear();
         let sealed = Rc::clone(&self.sealed);
         let sealed = &mut *sealed.borrow_mut();
         self.write_held_first_page(sealed)?;
-        self.known_len = 0;
+        self.known_len = None;
         if sealed.opened().is_none() {
             return if len == 0 { Ok(()) } else { Err(Code::WRITE) };
         }
@@ -226,15 +322,16 @@ impl Database {
         self.lock = before.max(level);
         let mut sealed = self.sealed.borrow_mut();
         let hook = if level == sys::SQLITE_LOCK_SHARED {
+            self.cache.end();
             sealed.after_shared_lock()
         } else if level == sys::SQLITE_LOCK_RESERVED {
-            self.known_len = 0;
+            self.known_len = None;
             self.growth_checked = false;
             sealed.begin_write().and_then(|()| sealed.repair())
         } else if before < sys::SQLITE_LOCK_RESERVED {
             // Straight from SHARED: a hot journal is about to be rolled back, or the last connection to a WAL
             // checkpoints it.
-            self.known_len = 0;
+            self.known_len = None;
             self.growth_checked = false;
             sealed.begin_write()
         } else {
@@ -251,7 +348,10 @@ impl Database {
     pub(super) fn unlock(&mut self, level: c_int) -> Result<()> {
         if level < sys::SQLITE_LOCK_RESERVED {
             self.sealed.borrow_mut().end_batch();
-            self.known_len = 0;
+            self.known_len = None;
+        }
+        if level == sys::SQLITE_LOCK_NONE {
+            self.cache.end();
         }
         self.lock = level;
         self.raw.unlock(level)
@@ -265,7 +365,17 @@ impl Database {
             matches!(rc, sys::SQLITE_READONLY_CANTINIT | sys::SQLITE_READONLY);
     }
 
+    /// After a reader's lock was taken: nothing that it may read changes until it is given up.
+    pub(super) fn shm_shared(&mut self, slot: u32) {
+        if let Some(reader) = slot.checked_sub(WAL_READERS) {
+            let version = self.sealed.borrow().wal.index.version(reader);
+            self.cache.begin(version.map(Version::Index));
+        }
+    }
+
     pub(super) fn shm_unmapped(&mut self) {
+        self.cache.clear();
+        self.cache.end();
         let wal = &mut self.sealed.borrow_mut().wal;
         wal.index.clear();
         wal.shared_memory = false;
@@ -280,7 +390,7 @@ impl Database {
             sealed.wal.recovering = true;
         }
         if has(WAL_WRITE) || has(WAL_CHECKPOINT) {
-            self.known_len = 0;
+            self.known_len = None;
             self.growth_checked = false;
             sealed.wal.generation_is_current = false;
             sealed.begin_write()?;
@@ -297,6 +407,9 @@ impl Database {
     /// Before the locks of `slots` are given up.
     pub(super) fn shm_unlocked(&mut self, first: u32, count: u32) {
         let has = |slot: u32| first <= slot && slot < first + count;
+        if first + count > WAL_READERS {
+            self.cache.end();
+        }
         let mut sealed = self.sealed.borrow_mut();
         // A checkpoint that succeeds has synced the database before. One that failed leaves page 1 in the WAL,
         // where others go on from.
@@ -305,7 +418,7 @@ impl Database {
             sealed.wal.recovering = false;
         }
         if has(WAL_WRITE) || has(WAL_CHECKPOINT) {
-            self.known_len = 0;
+            self.known_len = None;
             sealed.wal.generation_is_current = false;
             sealed.end_batch();
         }
@@ -431,7 +544,7 @@ fn page_count(first_page: &[u8]) -> u64 {
 
 fn write_page(sealed: &mut Sealed, raw: RawFile, number: u32, page: &[u8]) -> Result<()> {
     let offset = layout::physical(u64::from(number - 1) * page.len() as u64);
-    sealed.seal_page(number, Place::Database, page, |stored| {
+    sealed.seal_page(number, Place::Database, &[], page, |stored| {
         raw.write(stored, offset)
     })
 }

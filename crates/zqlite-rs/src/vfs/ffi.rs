@@ -391,8 +391,14 @@ unsafe extern "C" fn x_close(file: *mut sys::sqlite3_file) -> c_int {
         (*file).pMethods = ptr::null();
         Box::from_raw((*file.cast::<VfsFile>()).kind)
     };
-    if let Kind::Database(database) = &mut *kind {
-        let _in_the_wal = guard(|| database.finish_checkpoint());
+    match &mut *kind {
+        Kind::Database(database) => {
+            let _in_the_wal = guard(|| database.finish_checkpoint());
+        }
+        Kind::Wal(wal) => {
+            let _no_frame_without_its_page = guard(|| wal.finish_begun());
+        }
+        _ => {}
     }
     let raw = kind.raw();
     drop(kind);
@@ -491,7 +497,7 @@ unsafe extern "C" fn x_file_size(file: *mut sys::sqlite3_file, out: *mut i64) ->
             Kind::Database(file) => file.len()?,
             Kind::Journal(file) => file.len()?,
             Kind::Temp(file, _) => file.len(),
-            Kind::Wal(file) => file.raw.len()?,
+            Kind::Wal(file) => file.len()?,
             Kind::Super(raw) => raw.len()?,
         };
         // SAFETY: SQLite gives a place for the size.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use core::ffi::c_int;
 use libsqlite3_sys::SQLITE_SYNC_NORMAL;
+use zqlite_pq::epoch::same_mac;
 use zqlite_pq::label;
 use zqlite_pq::page::Place;
 
@@ -185,7 +186,14 @@ impl Journal {
         if let Some((at, checksum)) = self.checksum
             && at == offset
         {
-            return Ok(checksum.to_be_bytes());
+            // Whatever stands there is ignored, but it must be there: SQLite takes a record that reaches beyond the
+            // end of the journal for one that was not synced, and leaves its page as it is without an error.
+            return match self.raw.read(&mut [0; 4], offset)? {
+                Read::Full => Ok(checksum.to_be_bytes()),
+                Read::Short => {
+                    Err(self.bad_record(offset, self.sealed.borrow().page_size().to_usize()))
+                }
+            };
         }
         let mut word = [0; 4];
         match self.raw.read(&mut word, offset)? {
@@ -232,7 +240,7 @@ impl Journal {
             epoch: u32::from_be_bytes(*epoch),
         };
         let expected = header_mac(&self.sealed.borrow(), identity, offset, sqlite)?;
-        if !same(mac, &expected) || rest.iter().any(|&byte| byte != 0) {
+        if !same_mac(&expected, mac) || rest.iter().any(|&byte| byte != 0) {
             return Err(Code::DATA);
         }
         Ok((identity, *sqlite))
@@ -412,7 +420,7 @@ impl Journal {
         let raw = self.raw;
         self.sealed
             .borrow_mut()
-            .seal_page(number, place, page, |stored| raw.write(stored, offset))?;
+            .seal_page(number, place, &[], page, |stored| raw.write(stored, offset))?;
         let end = offset + page.len() as u64;
         self.checksum = Some((end, 0));
         self.own_end = self.own_end.max(end);
@@ -470,10 +478,8 @@ impl Journal {
         };
         let mut mac = [0; MAC_LEN];
         full(self.raw.read(&mut mac, end)?)?;
-        if same(
-            &mac,
-            &trailer_mac(&self.sealed.borrow(), identity, start, &trailer)?,
-        ) {
+        let expected = trailer_mac(&self.sealed.borrow(), identity, start, &trailer)?;
+        if same_mac(&expected, &mac) {
             self.trailer = Trailer::Until(end);
         }
         Ok(())
@@ -538,11 +544,6 @@ fn trailer_mac(
         label::SUPER_JOURNAL_MAC,
         &[&identity.id, &start.to_be_bytes(), trailer],
     ))
-}
-
-fn same(a: &[u8; MAC_LEN], b: &[u8; MAC_LEN]) -> bool {
-    use subtle::ConstantTimeEq;
-    bool::from(a.ct_eq(b))
 }
 
 /// The page that holds SQLite's lock bytes, in which it keeps nothing.

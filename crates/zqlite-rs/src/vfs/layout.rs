@@ -18,6 +18,15 @@ pub(crate) const fn physical(logical: u64) -> u64 {
     }
 }
 
+/// The logical offset up to which the bytes from `logical` on follow each other in the file.
+pub(crate) const fn piece_end(logical: u64) -> u64 {
+    if logical < BEFORE_HOLE {
+        BEFORE_HOLE
+    } else {
+        u64::MAX
+    }
+}
+
 /// The logical size of a file of a physical size (F-3).
 pub(crate) const fn logical_len(physical: u64) -> u64 {
     if physical <= HEADER_LEN {
@@ -50,6 +59,8 @@ mod tests {
             let last_before = BEFORE_HOLE - size;
             assert_eq!(physical(last_before) + size, HOLE_OFFSET);
             assert_eq!(physical(BEFORE_HOLE), HOLE_OFFSET + HOLE_LEN);
+            assert_eq!(piece_end(last_before), BEFORE_HOLE);
+            assert_eq!(piece_end(BEFORE_HOLE), u64::MAX);
             assert_eq!(BEFORE_HOLE % size, 0);
         }
         assert_eq!(physical(0), 131_072);

@@ -19,6 +19,9 @@ use super::layout;
 use crate::Error;
 use zeroize::Zeroizing;
 
+/// What a disk writes whole or not at all.
+const SECTOR_LEN: usize = 512;
+
 /// The sealed side of one open database file.
 pub(crate) struct Sealed {
     pub(super) raw: RawFile,
@@ -102,9 +105,10 @@ impl Sealed {
         Ok(sealed)
     }
 
-    /// Whether SQLite must be told the layout of a file that has no pages yet.
+    /// Whether SQLite must be told the layout of a file that has no pages yet. A client sets that of a new file only:
+    /// where the creation ended with the header, the header has it.
     pub(super) fn announces_layout(&self) -> bool {
-        !self.access.is_layout_set_by_client()
+        self.opened.is_some() || !self.access.is_layout_set_by_client()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -403,6 +407,12 @@ impl Sealed {
             access::set_last_error(error);
             Code::CANTOPEN
         })?;
+        // A power cut may keep any sectors of a copy. Without the one that holds the magic nobody could tell what
+        // is left from a file of another kind (F-11): it goes first.
+        let bytes = header.encode(epochs.newest());
+        self.raw
+            .write(bytes.get(..SECTOR_LEN).ok_or(Code::INTERNAL)?, 0)?;
+        self.raw.sync()?;
         self.write_header(&header, &epochs)?;
         self.access.header_is_written();
         self.access.remember(&epochs);
@@ -411,9 +421,40 @@ impl Sealed {
 
     // --- pages --------------------------------------------------------------------------------
 
-    /// Opens a stored page in place.
+    /// Opens a stored page in place. A page that does not open is zeroed.
     pub(super) fn open_page(&mut self, number: u32, place: Place, page: &mut [u8]) -> Result<()> {
-        let epoch = Trailer::decode(page).ok_or(Code::DATA)?.epoch;
+        let Some((keys, context, opener)) = self.opening(number, place, page)? else {
+            page.fill(0);
+            return Err(Code::DATA);
+        };
+        opener.open(keys, &context, page).map_err(|_| Code::DATA)
+    }
+
+    /// Opens a stored page into `page`, which has the same length.
+    pub(super) fn open_page_to(
+        &mut self,
+        number: u32,
+        place: Place,
+        stored: &[u8],
+        page: &mut [u8],
+    ) -> Result<()> {
+        let Some((keys, context, opener)) = self.opening(number, place, stored)? else {
+            page.fill(0);
+            return Err(Code::DATA);
+        };
+        opener
+            .open_to(keys, &context, stored, page)
+            .map_err(|_| Code::DATA)
+    }
+
+    /// What a stored page is opened with; `None` if no key in use is for it.
+    fn opening(
+        &mut self,
+        number: u32,
+        place: Place,
+        stored: &[u8],
+    ) -> Result<Option<(&EpochKeys, PageContext, &mut PageOpener)>> {
+        let epoch = Trailer::decode(stored).ok_or(Code::DATA)?.epoch;
         if self.epochs()?.get(epoch).is_none() && epoch > self.header()?.epoch() {
             self.reload()?;
         }
@@ -423,23 +464,20 @@ impl Sealed {
             number,
             place,
         };
-        match opened.epochs.get(epoch) {
-            Some(keys) if epoch >= opened.header.min_epoch() => self
-                .opener
-                .open(keys, &context, page)
-                .map_err(|_| Code::DATA),
-            _ => {
-                page.fill(0);
-                Err(Code::DATA)
+        Ok(match opened.epochs.get(epoch) {
+            Some(keys) if epoch >= opened.header.min_epoch() => {
+                Some((keys, context, &mut self.opener))
             }
-        }
+            _ => None,
+        })
     }
 
-    /// Seals a copy of a page and hands it to `write`.
+    /// Seals a copy of a page and hands it to `write`, behind `prefix`.
     pub(super) fn seal_page(
         &mut self,
         number: u32,
         place: Place,
+        prefix: &[u8],
         page: &[u8],
         write: impl FnOnce(&[u8]) -> Result<()>,
     ) -> Result<()> {
@@ -449,12 +487,14 @@ impl Sealed {
             place,
         };
         self.scratch.clear();
+        self.scratch.extend_from_slice(prefix);
         self.scratch.extend_from_slice(page);
         self.ensure_batch()?;
-        let Some(batch) = &mut self.batch else {
+        let (Some(batch), Some(stored)) = (&mut self.batch, self.scratch.get_mut(prefix.len()..))
+        else {
             return Err(Code::INTERNAL);
         };
-        match batch.sealer.seal(&context, &mut self.scratch) {
+        match batch.sealer.seal(&context, stored) {
             Ok(()) => write(&self.scratch),
             Err(SealError::ReservedBytesInUse) => {
                 access::set_last_error(Error::Create(

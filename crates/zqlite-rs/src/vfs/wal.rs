@@ -5,6 +5,8 @@ use std::rc::Rc;
 
 use core::ffi::c_int;
 
+#[cfg(feature = "rusqlite")]
+use zeroize::Zeroizing;
 use zqlite_pq::mask::WalMask;
 use zqlite_pq::page::Place;
 
@@ -28,8 +30,13 @@ pub(crate) struct Wal {
     /// The first 8 bytes of the frame headers that this connection wrote, or read in recovery; zeros where it
     /// did neither.
     known: Vec<[u8; 8]>,
+    /// The generation that they are of.
+    known_of: Option<Generation>,
     /// The header was read and nothing written since: without shared memory, this is how recovery looks.
     read_from_the_start: bool,
+    /// The masked header of a new frame, and its offset, until its page comes: one write for both.
+    begun: Option<(u64, [u8; FRAME_HEADER_LEN])>,
+    /// A frame as it stands in the file.
     frame: Vec<u8>,
 }
 
@@ -51,20 +58,28 @@ impl Wal {
             sealed,
             raw,
             known: Vec::new(),
+            known_of: None,
             read_from_the_start: false,
+            begun: None,
             frame: Vec::new(),
         }
     }
 
     pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.finish_begun()?;
         let sealed = self.sealed.clone();
         let sealed = &mut *sealed.borrow_mut();
         let page_len = sealed.page_size().to_usize();
         match part(offset, buf.len(), page_len).ok_or(Code::READ)? {
             Part::Header => {
                 self.read_from_the_start = true;
-                self.known.clear();
                 let header = self.read_header(sealed)?;
+                // Where the shared memory is read-only, SQLite reads the header at the start of each transaction,
+                // and the frames only if it has changed.
+                if sealed.wal.generation.is_none() || self.known_of != sealed.wal.generation {
+                    self.known.clear();
+                    self.known_of = sealed.wal.generation;
+                }
                 buf.copy_from_slice(&header);
                 Ok(())
             }
@@ -83,30 +98,32 @@ impl Wal {
             }
             Part::Page => {
                 let offset = offset - FRAME_HEADER_LEN as u64;
-                let opened = self.read_indexed_frame(sealed, offset);
-                if let Err(code) = opened {
+                let opened = self.read_indexed_frame(sealed, offset, buf);
+                if opened.is_err() {
                     buf.fill(0);
-                    return Err(code);
                 }
-                let page = self.frame.get(FRAME_HEADER_LEN..).ok_or(Code::READ)?;
-                buf.copy_from_slice(page);
-                Ok(())
+                opened
             }
-            Part::Frame => match self.read_frame(sealed, offset) {
-                Ok(()) => {
-                    buf.copy_from_slice(&self.frame);
-                    self.remember(frame_index(offset, page_len), first_8(buf))
-                }
-                Err(code) => {
-                    // A header of zeros is no valid frame: recovery ends here.
-                    buf.fill(0);
-                    if code == Code::DATA && self.is_recovery(sealed) {
-                        Ok(())
-                    } else {
-                        Err(code)
+            Part::Frame => {
+                let (header, page) = buf
+                    .split_first_chunk_mut::<FRAME_HEADER_LEN>()
+                    .ok_or(Code::READ)?;
+                match self.read_frame(sealed, offset, page) {
+                    Ok(stored_header) => {
+                        *header = stored_header;
+                        self.remember(frame_index(offset, page_len), first_8(header))
+                    }
+                    Err(code) => {
+                        // A header of zeros is no valid frame: recovery ends here.
+                        buf.fill(0);
+                        if code == Code::DATA && self.is_recovery(sealed) {
+                            Ok(())
+                        } else {
+                            Err(code)
+                        }
                     }
                 }
-            },
+            }
         }
     }
 
@@ -116,40 +133,73 @@ impl Wal {
         let page_len = sealed.page_size().to_usize();
         self.read_from_the_start = false;
         match part(offset, buf.len(), page_len).ok_or(Code::WRITE)? {
-            Part::Header => self.write_header(sealed, buf),
-            Part::FrameHeader => {
-                self.ensure_current(sealed)?;
-                let mut header = [0; FRAME_HEADER_LEN];
-                header.copy_from_slice(buf);
-                let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
-                let mask = sealed.keys(generation.mask_epoch)?.wal_mask();
-                apply(&mut header, FRAME_MASKED, |at, block| {
-                    mask.mask(offset + at, block)
-                });
-                self.raw.write(&header, offset)?;
-                self.remember(frame_index(offset, page_len), first_8(&header))
+            Part::Header => {
+                self.finish_begun()?;
+                self.write_header(sealed, buf)
             }
-            Part::Page => {
-                self.ensure_current(sealed)?;
-                let frame_offset = offset - FRAME_HEADER_LEN as u64;
-                // SQLite overwrites a page of its own transaction without the header. What stands in the file
-                // may have been changed: only what was written counts.
-                let start = self
-                    .known_start(frame_index(frame_offset, page_len))
-                    .ok_or(Code::WRITE)?;
-                let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
-                let (number, place) = locate(start, frame_offset, generation);
-                if number == 1 && !is_our_first_page(buf) {
-                    return Err(Code::WRITE);
-                }
-                let raw = self.raw;
-                sealed.seal_page(number, place, buf, |stored| raw.write(stored, offset))
-            }
+            Part::FrameHeader => self.write_frame_header(sealed, buf, offset),
+            Part::Page => self.write_frame_page(sealed, buf, offset - FRAME_HEADER_LEN as u64),
             Part::HeaderChecksum | Part::FrameChecksum | Part::Frame => Err(Code::WRITE),
         }
     }
 
+    fn write_frame_header(&mut self, sealed: &mut Sealed, buf: &[u8], offset: u64) -> Result<()> {
+        self.finish_begun()?;
+        self.ensure_current(sealed)?;
+        let mut header = [0; FRAME_HEADER_LEN];
+        header.copy_from_slice(buf);
+        let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
+        let mask = sealed.keys(generation.mask_epoch)?.wal_mask();
+        apply(&mut header, FRAME_MASKED, |at, block| {
+            mask.mask(offset + at, block)
+        });
+        let frame = frame_index(offset, sealed.page_size().to_usize());
+        let start = first_8(&header);
+        // SQLite writes new checksums over those of frames that it has written before. A new frame's page follows
+        // its header at once.
+        if self.known_start(frame).is_some() {
+            self.raw.write(&header, offset)?;
+        } else {
+            self.begun = Some((offset, header));
+        }
+        self.remember(frame, start)
+    }
+
+    fn write_frame_page(&mut self, sealed: &mut Sealed, page: &[u8], offset: u64) -> Result<()> {
+        let begun = self.begun.take_if(|(at, _)| *at == offset);
+        self.finish_begun()?;
+        self.ensure_current(sealed)?;
+        // SQLite overwrites a page of its own transaction without the header. What stands in the file may have been
+        // changed: only what was written counts.
+        let start = self
+            .known_start(frame_index(offset, page.len()))
+            .ok_or(Code::WRITE)?;
+        let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
+        let (number, place) = locate(start, offset, generation);
+        if number == 1 && !is_our_first_page(page) {
+            return Err(Code::WRITE);
+        }
+        let raw = self.raw;
+        match begun {
+            Some((_, header)) => sealed.seal_page(number, place, &header, page, |stored| {
+                raw.write(stored, offset)
+            }),
+            None => sealed.seal_page(number, place, &[], page, |stored| {
+                raw.write(stored, offset + FRAME_HEADER_LEN as u64)
+            }),
+        }
+    }
+
+    /// Writes the header of a frame whose page did not come.
+    pub(super) fn finish_begun(&mut self) -> Result<()> {
+        match self.begun.take() {
+            Some((offset, header)) => self.raw.write(&header, offset),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
+        self.finish_begun()?;
         // SQLite also trims the log behind frames that it still needs.
         let frames = frame_index(len, self.sealed.borrow().page_size().to_usize());
         self.known
@@ -158,8 +208,14 @@ impl Wal {
     }
 
     pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
+        self.finish_begun()?;
         self.sealed.borrow_mut().wal.synced = true;
         self.raw.sync_with(flags)
+    }
+
+    pub(super) fn len(&mut self) -> Result<u64> {
+        self.finish_begun()?;
+        self.raw.len()
     }
 
     fn remember(&mut self, frame: u64, start: [u8; 8]) -> Result<()> {
@@ -191,10 +247,15 @@ impl Wal {
 
     /// Reads the frame that SQLite found in its index: it must be of the generation and hold the page that the
     /// index says. Frames of another generation, or of a transaction that was rolled back, are authentic, too.
-    fn read_indexed_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
-        self.read_frame(sealed, offset)?;
-        let frame = frame_index(offset, sealed.page_size().to_usize());
-        let [a, b, c, d, ..] = first_8(&self.frame);
+    fn read_indexed_frame(
+        &mut self,
+        sealed: &mut Sealed,
+        offset: u64,
+        page: &mut [u8],
+    ) -> Result<()> {
+        let header = self.read_frame(sealed, offset, page)?;
+        let frame = frame_index(offset, page.len());
+        let [a, b, c, d, ..] = first_8(&header);
         let number = u32::from_be_bytes([a, b, c, d]);
         let wal = &sealed.wal;
         let current = wal.generation_is_current || is_indexed_generation(sealed);
@@ -250,6 +311,7 @@ impl Wal {
         apply(&mut header, HEADER_MASKED, |at, block| mask.mask(at, block));
         self.raw.write(&header, 0)?;
         self.known.clear();
+        self.known_of = Some(generation);
         sealed.wal.generation = Some(generation);
         sealed.wal.generation_is_current = true;
         Ok(())
@@ -287,37 +349,50 @@ impl Wal {
         Ok(())
     }
 
-    /// Reads a frame into `self.frame`, header unmasked and page opened.
+    /// Reads a frame: returns its header unmasked, and opens its page into `page`.
     ///
     /// Another connection may have begun a generation since the salts were read: then they are read
     /// again, once.
-    fn read_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
+    fn read_frame(
+        &mut self,
+        sealed: &mut Sealed,
+        offset: u64,
+        page: &mut [u8],
+    ) -> Result<[u8; FRAME_HEADER_LEN]> {
         self.ensure_generation(sealed)?;
         let tried = sealed.wal.generation;
-        match self.open_frame(sealed, offset) {
+        match self.open_frame(sealed, offset, page) {
             Err(Code::DATA) => {
                 self.read_header(sealed)?;
                 if sealed.wal.generation == tried {
                     return Err(Code::DATA);
                 }
-                self.open_frame(sealed, offset)
+                self.open_frame(sealed, offset, page)
             }
             other => other,
         }
     }
 
-    fn open_frame(&mut self, sealed: &mut Sealed, offset: u64) -> Result<()> {
-        self.frame
-            .resize(FRAME_HEADER_LEN + sealed.page_size().to_usize(), 0);
+    fn open_frame(
+        &mut self,
+        sealed: &mut Sealed,
+        offset: u64,
+        page: &mut [u8],
+    ) -> Result<[u8; FRAME_HEADER_LEN]> {
+        self.frame.resize(FRAME_HEADER_LEN + page.len(), 0);
         match self.raw.read(&mut self.frame, offset)? {
             Read::Full => {}
             Read::Short => return Err(Code::DATA),
         }
+        let (header, stored) = self
+            .frame
+            .split_first_chunk_mut::<FRAME_HEADER_LEN>()
+            .ok_or(Code::READ)?;
         let generation = sealed.wal.generation.ok_or(Code::DATA)?;
-        unmask_frame(sealed, &mut self.frame, offset)?;
-        let (number, place) = locate(first_8(&self.frame), offset, generation);
-        let page = self.frame.get_mut(FRAME_HEADER_LEN..).ok_or(Code::READ)?;
-        sealed.open_page(number, place, page)
+        unmask_frame(sealed, header, offset)?;
+        let (number, place) = locate(first_8(header), offset, generation);
+        sealed.open_page_to(number, place, stored, page)?;
+        Ok(*header)
     }
 
     // --- verification -------------------------------------------------------------------------
@@ -332,10 +407,11 @@ impl Wal {
         }
         self.read_header(sealed)?;
         let frame_len = (FRAME_HEADER_LEN + sealed.page_size().to_usize()) as u64;
+        let mut page = Zeroizing::new(vec![0; sealed.page_size().to_usize()]);
         let (mut good, mut bad, mut damaged) = (0, Vec::new(), Vec::new());
         for index in 0..(len - HEADER_LEN) / frame_len {
-            match self.open_frame(sealed, HEADER_LEN + index * frame_len) {
-                Ok(()) => {
+            match self.open_frame(sealed, HEADER_LEN + index * frame_len, &mut page) {
+                Ok(_) => {
                     good += 1;
                     damaged.append(&mut bad);
                 }

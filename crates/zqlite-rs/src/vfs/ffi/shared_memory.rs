@@ -70,11 +70,14 @@ pub(super) unsafe extern "C" fn x_shm_lock(
     if !exclusive {
         // SAFETY: an open file of ours.
         let rc = unsafe { begin_read(file) };
-        return if rc == sys::SQLITE_OK {
-            pass(flags)
-        } else {
-            rc
-        };
+        if rc != sys::SQLITE_OK {
+            return rc;
+        }
+        let rc = pass(flags);
+        if rc == sys::SQLITE_OK {
+            database.shm_shared(from);
+        }
+        return rc;
     }
     let rc = pass(flags);
     // SAFETY: an open file of ours.

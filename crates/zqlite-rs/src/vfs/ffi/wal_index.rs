@@ -18,6 +18,9 @@ impl WalIndex {
     const FRAMES_PER_REGION: u64 = 4_096;
     const FIRST_REGION_FRAMES: u64 = Self::FRAMES_PER_REGION - Self::HEADER_WORDS;
     const SALTS_WORD: usize = 8;
+    const LAST_FRAME_WORD: usize = 4;
+    const READ_MARKS_WORD: usize = 25;
+    const VERSION_WORDS: usize = 12;
 
     pub(crate) fn insert(&mut self, region: usize, memory: *mut u32) {
         if self.regions.len() <= region {
@@ -53,6 +56,20 @@ impl WalIndex {
         let [a, b, c, d] = self.word(0, Self::SALTS_WORD)?.to_ne_bytes();
         let [e, f, g, h] = self.word(0, Self::SALTS_WORD + 1)?.to_ne_bytes();
         Some([a, b, c, d, e, f, g, h])
+    }
+
+    /// The header, while the lock of a reader's `slot` is held: what tells one state of the database from the next.
+    /// `None` if the reader may see an older state (`sqlite3_snapshot_open`), or there is no index.
+    pub(crate) fn version(&self, slot: u32) -> Option<[u32; Self::VERSION_WORDS]> {
+        let mut header = [0; Self::VERSION_WORDS];
+        for (at, word) in header.iter_mut().enumerate() {
+            *word = self.word(0, at)?;
+        }
+        let slot = usize::try_from(slot).ok()?;
+        // Readers of slot 0 ignore the WAL; the others see as much of it as the mark of their slot says, or more.
+        let sees_all = slot == 0
+            || self.word(0, Self::READ_MARKS_WORD + slot)? == header[Self::LAST_FRAME_WORD];
+        sees_all.then_some(header)
     }
 
     fn word(&self, region: usize, at: usize) -> Option<u32> {

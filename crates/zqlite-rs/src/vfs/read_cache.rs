@@ -1,0 +1,331 @@
+//! What need not be read from the file again: interior pages of trees, and what lies ahead in a run of pages.
+//!
+//! Plain SQLite leaves that to the operating system's cache, which holds sealed pages: each costs a system call and an
+//! opening. SQLite's own cache is often small, and every look-up passes the interior pages of a tree, which are few.
+//!
+//! Everything here rests on what SQLite's own cache rests on. While a read lock is held, no page of the file that its
+//! holder may read changes, but for his own writes. From one read transaction to the next nothing has changed if the
+//! version has not: the counters in page 1, or, with a WAL, the header of the shared-memory index.
+
+use std::collections::{HashMap, VecDeque};
+
+use zeroize::Zeroizing;
+
+/// How many bytes of opened pages are kept.
+const INTERIOR_BYTES: usize = 4 << 20;
+/// How many bytes are read ahead at most.
+const AHEAD_BYTES: usize = 128 << 10;
+/// The first reading ahead covers this many pages; each further one twice as many.
+const AHEAD_FIRST: u32 = 4;
+/// How many pages in a row make a run.
+const RUN: u32 = 2;
+
+/// What tells one state of the database from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Bytes 24..40 of page 1: what SQLite compares with a rollback journal.
+    Counters([u8; 16]),
+    /// The header of the shared-memory index of the WAL.
+    Index([u32; 12]),
+}
+
+/// The pages of one connection.
+#[derive(Default)]
+pub(super) struct ReadCache {
+    /// Of which state of the database the interior pages are.
+    version: Option<Version>,
+    /// Whether a lock that is held vouches for that state.
+    valid: bool,
+    interior: Interior,
+    ahead: Ahead,
+}
+
+impl ReadCache {
+    /// A read transaction begins; `None` if its state of the database is none that could be met again.
+    pub(super) fn begin(&mut self, version: Option<Version>) {
+        if version.is_none() || self.version != version {
+            self.interior.clear();
+        }
+        self.ahead.clear();
+        self.version = version;
+        self.valid = true;
+    }
+
+    /// The lock is given up.
+    pub(super) fn end(&mut self) {
+        self.ahead.clear();
+        self.valid = false;
+        if self.version.is_none() {
+            self.interior.clear();
+        }
+    }
+
+    /// Whether a read transaction has begun and not ended.
+    pub(super) const fn is_valid(&self) -> bool {
+        self.valid
+    }
+
+    /// Copies a page from the cache, if it has it.
+    pub(super) fn get(&self, number: u32, page: &mut [u8]) -> bool {
+        if !self.valid {
+            return false;
+        }
+        match self.interior.pages.get(&number) {
+            Some(cached) if cached.len() == page.len() => {
+                page.copy_from_slice(cached);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Offers a page that was opened.
+    pub(super) fn put(&mut self, number: u32, page: &[u8]) {
+        // Page 1 tells the version: it is always read.
+        if self.valid && number != 1 && is_interior(page) {
+            self.interior.put(number, page);
+        }
+    }
+
+    /// A stored page that was read ahead.
+    pub(super) fn stored(&self, number: u32, page_len: usize) -> Option<&[u8]> {
+        let index = usize::try_from(number.checked_sub(self.ahead.first)?).ok()?;
+        let start = index.checked_mul(page_len)?;
+        self.ahead.bytes.get(start..start.checked_add(page_len)?)
+    }
+
+    /// How many pages, from this one on, to read in one piece: 1 unless pages are read in a run.
+    pub(super) fn pages_to_read(&mut self, number: u32, page_len: usize) -> u32 {
+        self.ahead.note(number);
+        if self.valid && self.ahead.run >= RUN {
+            let most = u32::try_from(AHEAD_BYTES / page_len).unwrap_or(1);
+            self.ahead.window = (self.ahead.window * 2).max(AHEAD_FIRST).min(most);
+            self.ahead.window
+        } else {
+            1
+        }
+    }
+
+    /// A page was taken from what was read ahead.
+    pub(super) const fn taken(&mut self, number: u32) {
+        self.ahead.next = number.saturating_add(1);
+    }
+
+    /// The buffer for stored pages from `first` on.
+    pub(super) fn ahead(&mut self, first: u32, len: usize) -> &mut Vec<u8> {
+        self.ahead.first = first;
+        self.ahead.bytes.resize(len, 0);
+        &mut self.ahead.bytes
+    }
+
+    /// What was read ahead is of no use.
+    pub(super) fn drop_ahead(&mut self) {
+        self.ahead.clear();
+    }
+
+    /// A page of the file is about to be written.
+    pub(super) fn written(&mut self, number: u32) {
+        self.ahead.bytes.clear();
+        self.interior.pages.remove(&number);
+        // Page 1 will tell another state than the one that the lock began with. With a WAL only checkpoints write,
+        // which change no state.
+        if matches!(self.version, Some(Version::Counters(_))) {
+            self.version = None;
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.ahead.clear();
+        self.interior.clear();
+    }
+}
+
+/// Whether a page has the first byte of an interior page of a table or an index. Others may have it, too: then they
+/// are kept in vain.
+fn is_interior(page: &[u8]) -> bool {
+    matches!(page.first(), Some(2 | 5))
+}
+
+/// Opened interior pages; the oldest goes first.
+#[derive(Default)]
+struct Interior {
+    pages: HashMap<u32, Zeroizing<Box<[u8]>>>,
+    order: VecDeque<u32>,
+}
+
+impl Interior {
+    fn put(&mut self, number: u32, page: &[u8]) {
+        let most = (INTERIOR_BYTES / page.len()).max(1);
+        while self.order.len() >= most {
+            if let Some(oldest) = self.order.pop_front() {
+                self.pages.remove(&oldest);
+            }
+        }
+        if self
+            .pages
+            .insert(number, Zeroizing::new(page.into()))
+            .is_none()
+        {
+            self.order.push_back(number);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.pages.clear();
+        self.order.clear();
+    }
+}
+
+/// Stored pages that follow each other in the file.
+#[derive(Default)]
+struct Ahead {
+    /// Number of the first.
+    first: u32,
+    bytes: Vec<u8>,
+    /// The page that would continue the run.
+    next: u32,
+    /// How many pages were read in a row.
+    run: u32,
+    /// How many pages the last reading ahead covered.
+    window: u32,
+}
+
+impl Ahead {
+    /// A page is read that was not read ahead.
+    const fn note(&mut self, number: u32) {
+        // Interior pages stand between the leaves of a table that was filled in order.
+        if number == self.next || number == self.next.saturating_add(1) {
+            self.run = self.run.saturating_add(1);
+        } else {
+            self.run = 0;
+            self.window = 0;
+        }
+        self.next = number.saturating_add(1);
+    }
+
+    fn clear(&mut self) {
+        *self = Self {
+            bytes: core::mem::take(&mut self.bytes),
+            ..Self::default()
+        };
+        self.bytes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Version = Version::Counters([1; 16]);
+    const B: Version = Version::Index([1; 12]);
+
+    fn interior(byte: u8) -> Vec<u8> {
+        let mut page = vec![byte; 4_096];
+        page[0] = 5;
+        page
+    }
+
+    fn has(cache: &ReadCache, number: u32) -> bool {
+        cache.get(number, &mut [0; 4_096])
+    }
+
+    #[test]
+    fn interior_pages_live_as_long_as_the_version() {
+        let mut cache = ReadCache::default();
+        cache.put(7, &interior(1));
+        assert!(!has(&cache, 7), "no lock is held");
+        cache.begin(Some(A));
+        cache.put(7, &interior(1));
+        cache.put(8, &[13; 4_096]);
+        cache.put(1, &interior(1));
+        let mut page = [0; 4_096];
+        assert!(cache.get(7, &mut page));
+        assert_eq!(page.as_slice(), interior(1));
+        assert!(!has(&cache, 8), "a leaf");
+        assert!(!has(&cache, 1), "the page that tells the version");
+        cache.end();
+        assert!(!has(&cache, 7), "the lock was given up");
+        cache.begin(Some(A));
+        assert!(has(&cache, 7));
+        cache.end();
+        cache.begin(Some(B));
+        assert!(!has(&cache, 7), "another version");
+    }
+
+    #[test]
+    fn what_is_written_is_forgotten_and_what_has_no_version_does_not_outlive_its_lock() {
+        let mut cache = ReadCache::default();
+        cache.begin(Some(B));
+        cache.put(7, &interior(1));
+        cache.put(9, &interior(1));
+        cache.written(7);
+        assert!(!has(&cache, 7));
+        assert!(has(&cache, 9));
+        cache.end();
+        cache.begin(None);
+        assert!(!has(&cache, 9));
+        cache.put(9, &interior(1));
+        assert!(has(&cache, 9));
+        cache.end();
+        cache.begin(None);
+        assert!(!has(&cache, 9));
+        // A transaction with a rollback journal makes another state than the one that it began with.
+        cache.end();
+        cache.begin(Some(A));
+        cache.put(9, &interior(1));
+        cache.written(7);
+        cache.end();
+        cache.begin(Some(A));
+        assert!(!has(&cache, 9));
+    }
+
+    #[test]
+    fn the_oldest_pages_make_room() {
+        let mut cache = ReadCache::default();
+        cache.begin(Some(A));
+        let most = u32::try_from(INTERIOR_BYTES / 4_096).unwrap();
+        for number in 2..most + 3 {
+            cache.put(number, &interior(3));
+        }
+        assert!(!has(&cache, 2));
+        assert!(has(&cache, 3));
+        assert!(has(&cache, most + 2));
+    }
+
+    #[test]
+    fn reading_ahead_follows_runs_and_ends_with_the_lock() {
+        let mut cache = ReadCache::default();
+        let sizes = |cache: &mut ReadCache, numbers: &[u32]| -> Vec<u32> {
+            numbers
+                .iter()
+                .map(|&number| cache.pages_to_read(number, 4_096))
+                .collect()
+        };
+        assert_eq!(sizes(&mut cache, &[5, 6, 7, 8]), [1, 1, 1, 1], "no lock");
+        cache.begin(Some(A));
+        assert_eq!(
+            sizes(&mut cache, &[5, 6, 7, 9, 10, 90, 11]),
+            [1, 1, 4, 8, 16, 1, 1]
+        );
+        assert_eq!(
+            sizes(&mut cache, &[12, 13, 14, 15, 16, 17]),
+            [1, 4, 8, 16, 32, 32]
+        );
+        cache.end();
+        cache.begin(Some(A));
+        assert_eq!(
+            [5, 6, 7, 8].map(|number| cache.pages_to_read(number, 65_536)),
+            [1, 1, 2, 2]
+        );
+        cache.ahead(20, 8_192).fill(9);
+        assert_eq!(cache.stored(21, 4_096), Some([9; 4_096].as_slice()));
+        assert_eq!(cache.stored(22, 4_096), None);
+        assert_eq!(cache.stored(19, 4_096), None);
+        cache.written(99);
+        assert_eq!(cache.stored(21, 4_096), None);
+        cache.ahead(20, 8_192).fill(9);
+        cache.end();
+        assert_eq!(cache.stored(21, 4_096), None);
+    }
+}
