@@ -20,7 +20,9 @@ use plan::{Limit, Step};
 /// Every workload runs in a process of its own, the engines in turn, so that whatever else the machine does hits
 /// both. Ratios below 1 mean that the sealed database was faster.
 #[derive(Parser)]
-#[command(after_help = "Examples:\n  ./run\n  ./run --quick\n  ./run --only scan,select --rounds 9 --json out.json")]
+#[command(
+    after_help = "Examples:\n  ./run\n  ./run --quick\n  ./run --only scan,select --rounds 9 --json out.json"
+)]
 struct Args {
     /// A tenth of the rows, three rounds: a look, not a measurement.
     #[arg(long)]
@@ -47,7 +49,9 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let rows = args.rows.unwrap_or(if args.quick { 100_000 } else { 1_000_000 });
+    let rows = args
+        .rows
+        .unwrap_or(if args.quick { 100_000 } else { 1_000_000 });
     let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
     let steps = plan::select(&args.only)?;
     let temporary = tempfile::Builder::new().prefix("bench-").tempdir_in(".")?;
@@ -79,7 +83,11 @@ fn run(child: &Child<'_>, step: &'static Step, rounds: usize) -> Result<Measured
             engines.reverse();
         }
         for engine in engines {
-            progress(&format!("{}: round {} of {rounds}, {engine}", step.name, round + 1));
+            progress(&format!(
+                "{}: round {} of {rounds}, {engine}",
+                step.name,
+                round + 1
+            ));
             measured.add(engine, child.run(engine, step.name)?);
         }
         measured.check_same_work()?;
@@ -106,5 +114,3 @@ impl Step {
         !matches!(self.limit, Limit::None)
     }
 }
-
-

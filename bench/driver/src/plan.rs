@@ -48,16 +48,61 @@ pub(crate) const MEMORY_LIMIT: u64 = 8 << 20;
 
 /// All workloads.
 pub(crate) const PLAN: &[Step] = &[
-    step("insert-delete", "bulk insert, one transaction, rollback journal", Limit::Ratio(1.2), &[]),
-    step("insert-many", "bulk insert, transactions of 10,000 rows, WAL", Limit::Ratio(1.2), &[]),
-    step("insert-one", "bulk insert, one transaction, WAL", Limit::Ratio(1.2), &[]),
-    step("select", "100,000 random selects, cache of 64 pages", Limit::Ratio(1.2), &["insert-one"]),
-    step("scan", "scan of what was written in bulk", Limit::Ratio(1.5), &["insert-one"]),
+    step(
+        "insert-delete",
+        "bulk insert, one transaction, rollback journal",
+        Limit::Ratio(1.2),
+        &[],
+    ),
+    step(
+        "insert-many",
+        "bulk insert, transactions of 10,000 rows, WAL",
+        Limit::Ratio(1.2),
+        &[],
+    ),
+    step(
+        "insert-one",
+        "bulk insert, one transaction, WAL",
+        Limit::Ratio(1.2),
+        &[],
+    ),
+    step(
+        "select",
+        "100,000 random selects, cache of 64 pages",
+        Limit::Ratio(1.2),
+        &["insert-one"],
+    ),
+    step(
+        "scan",
+        "scan of what was written in bulk",
+        Limit::Ratio(1.5),
+        &["insert-one"],
+    ),
     step("prepare-small", "", Limit::None, &[]),
-    step("scan-small", "scan of what small transactions wrote", Limit::Ratio(1.8), &["prepare-small"]),
-    step("commit", "durable commit, WAL, FULL", Limit::Ratio(1.1), &[]),
-    step("open-one", "opening with an identity, 1 slot", Limit::Milliseconds(1.0), &[]),
-    step("open-twenty", "opening with an identity, 20 slots", Limit::Milliseconds(2.0), &[]),
+    step(
+        "scan-small",
+        "scan of what small transactions wrote",
+        Limit::Ratio(1.8),
+        &["prepare-small"],
+    ),
+    step(
+        "commit",
+        "durable commit, WAL, FULL",
+        Limit::Ratio(1.1),
+        &[],
+    ),
+    step(
+        "open-one",
+        "opening with an identity, 1 slot",
+        Limit::Milliseconds(1.0),
+        &[],
+    ),
+    step(
+        "open-twenty",
+        "opening with an identity, 20 slots",
+        Limit::Milliseconds(2.0),
+        &[],
+    ),
 ];
 
 /// The workloads of these names and what they need; all if there are no names.
@@ -65,7 +110,10 @@ pub(crate) fn select(names: &[String]) -> Result<Vec<&'static Step>> {
     for name in names {
         if !PLAN.iter().any(|step| step.name == name) {
             let known: Vec<&str> = PLAN.iter().map(|step| step.name).collect();
-            bail!("there is no workload {name}; there are {}", known.join(", "));
+            bail!(
+                "there is no workload {name}; there are {}",
+                known.join(", ")
+            );
         }
     }
     let named = |step: &Step| names.is_empty() || names.iter().any(|name| name == step.name);

@@ -5,7 +5,9 @@ use crate::plan::{Limit, MEMORY_LIMIT};
 
 /// Prints one line for each workload; returns how many limits are exceeded.
 pub(crate) fn print(measured: &[Measured], rows: u32, rounds: usize) -> usize {
-    println!("{rows} rows, median of {rounds} rounds; time for one operation; ratio: sealed over plain");
+    println!(
+        "{rows} rows, median of {rounds} rounds; time for one operation; ratio: sealed over plain"
+    );
     println!(
         "{:<52}{:>11}{:>11}{:>8}{:>14}{:>8}{:>10}{:>10}",
         "", "plain", "sealed", "ratio", "low-high", "cpu", "limit", "memory"
@@ -38,8 +40,15 @@ pub(crate) fn print(measured: &[Measured], rows: u32, rounds: usize) -> usize {
             format!("{low:.2}-{high:.2}"),
             sealed_cpu / plain_cpu,
             limit,
-            format!("{:+.1} MiB", (sealed_memory - plain_memory) / f64::from(1 << 20)),
-            if time_is_over || memory_is_over { "  OVER" } else { "" },
+            format!(
+                "{:+.1} MiB",
+                (sealed_memory - plain_memory) / f64::from(1 << 20)
+            ),
+            if time_is_over || memory_is_over {
+                "  OVER"
+            } else {
+                ""
+            },
         );
     }
     println!("memory: largest resident set of the process over plain's, at most 8 MiB");

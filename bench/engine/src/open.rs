@@ -37,7 +37,10 @@ pub(crate) fn run(engine: Engine, folder: &Path, slots: u32) -> Result<Report> {
                     label: String::new(),
                 })
                 .collect();
-            let connection = Builder::new(&path).create(recipients).accept_any_maker().open()?;
+            let connection = Builder::new(&path)
+                .create(recipients)
+                .accept_any_maker()
+                .open()?;
             connection.execute_batch("CREATE TABLE t(a)")?;
             drop(connection);
             let seed = identities.last().map(|identity| *identity.expose_seed());

@@ -217,14 +217,20 @@ fn check_wal(connection: &Connection, path: &Path, report: &mut VerifyReport) ->
     let found = with_sealed(connection, |sealed, wal| {
         wal.map(|wal| wal.verify(sealed)).transpose()
     });
-    if let Some((good, damaged)) = found.map_err(|code| code.at(path))? {
-        report.wal_frames = good;
-        name_all(&mut report.problems, &damaged, |index| {
+    if let Some(found) = found.map_err(|code| code.at(path))? {
+        report.wal_frames = found.good;
+        name_all(&mut report.problems, &found.damaged, |index| {
             format!(
                 "WAL frame {} does not open, but one after it does",
                 index + 1
             )
         });
+        if found.lost > 0 {
+            let frames = found.lost;
+            report.problems.push(format!(
+                "the header of the WAL does not open: none of its {frames} frames counts"
+            ));
+        }
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod read_cache;
 mod sealed;
 mod temp;
 mod wal;
+mod wal_state;
 
 #[cfg(feature = "rusqlite")]
 pub(crate) use access::hand_over;

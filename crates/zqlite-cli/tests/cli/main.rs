@@ -10,6 +10,7 @@ mod closed_stdout;
 mod demo;
 mod interrupted;
 mod keys;
+mod killed;
 mod query_output;
 mod round_trip;
 mod shell;

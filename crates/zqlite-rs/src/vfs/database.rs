@@ -18,6 +18,9 @@ use zeroize::Zeroizing;
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Length of SQLite's own header at the start of page 1, which it reads before it takes any lock.
 const SQLITE_HEADER_LEN: usize = 100;
+/// What SQLite reads of page 1 when a transaction begins, before it opens the WAL.
+const CHANGE_COUNTER_AT: u64 = 24;
+const CHANGE_COUNTER_LEN: usize = 16;
 /// WAL locks: slot numbers in xShmLock.
 const WAL_WRITE: u32 = 0;
 const WAL_CHECKPOINT: u32 = 1;
@@ -76,6 +79,12 @@ impl Database {
         match read {
             // This read comes before recovery: page 1 may be torn, and is healed by it.
             Err(_) if first_header => fill_sqlite_header(buf, page_len),
+            // So does this one, which asks whether the cache is still good: it is not. What cannot be healed is
+            // found when page 1 is read.
+            Err(Code::DATA) if offset == CHANGE_COUNTER_AT && buf.len() == CHANGE_COUNTER_LEN => {
+                buf.fill(0);
+                return Err(Code::SHORT_READ);
+            }
             Err(code) => {
                 buf.fill(0);
                 return Err(code);
@@ -218,34 +227,45 @@ impl Database {
         }
     }
 
-    /// A file that is shorter than its own page 1 says has lost pages. Whoever let it grow would seal zeros in
-    /// their place. With a rollback journal the file may be short until it is rolled back.
+    /// A file that is shorter than its own page 1 says has lost pages, unless a checkpoint was interrupted and they
+    /// are still in the WAL. Whoever let it grow would seal zeros in their place. With a rollback journal the file may
+    /// be short until it is rolled back.
     fn refuse_missing_pages(&mut self, sealed: &mut Sealed, present: u64) -> Result<()> {
         if self.growth_checked || !sealed.wal.open || present == 0 {
             return Ok(());
         }
         let page_len = sealed.page_size().to_usize();
         self.page.resize(page_len, 0);
-        // A page 1 that a crash tore is about to be written anew, from the WAL.
-        if read_stored_page(sealed, 1, &mut self.page).is_ok()
-            && present < page_count(&self.page) * page_len as u64
-        {
-            return Err(Code::DATA);
+        match read_stored_page(sealed, 1, &mut self.page) {
+            Ok(()) => {
+                let count = page_count(&self.page);
+                if present < count * page_len as u64
+                    && !sealed.wal.holds(present / page_len as u64 + 1, count)
+                {
+                    return Err(Code::DATA);
+                }
+            }
+            // A page 1 that a crash tore is about to be written anew, from the WAL.
+            Err(Code::DATA) => {}
+            Err(code) => return Err(code),
         }
         self.growth_checked = true;
         Ok(())
     }
 
-    /// A checkpoint writes page 1 first. If it names pages that the file does not have yet, it must not reach the
-    /// disk before them, or a crash would look like lost pages (F-24).
+    /// A checkpoint writes page 1 first. If it names pages that neither the file nor the WAL has (they were freed before
+    /// they were ever written), it must not reach the disk before them, or a crash would look like lost pages (F-24).
     fn write_first_page_of_checkpoint(&mut self, sealed: &mut Sealed, page: &[u8]) -> Result<()> {
         let len = page_count(page) * page.len() as u64;
         let present = self.present_len()?;
-        if len <= present {
+        if len > present {
+            self.refuse_missing_pages(sealed, present)?;
+        }
+        let page_len = page.len() as u64;
+        if len <= present || sealed.wal.holds(present / page_len + 1, len / page_len) {
             sealed.held_first_page = None;
             return write_page(sealed, self.raw, 1, page);
         }
-        self.refuse_missing_pages(sealed, present)?;
         sealed.held_first_page = Some(Zeroizing::new(page.to_vec()));
         // With synchronous=OFF no sync tells when the pages are there.
         if sealed.wal.synced {

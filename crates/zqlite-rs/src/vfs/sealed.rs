@@ -14,13 +14,16 @@ use zqlite_pq::slot::SlotKind;
 
 use super::access::{self, Access, Maker};
 use super::code::{Code, Result};
-use super::ffi::{RawFile, Read, WalIndex};
+use super::ffi::{RawFile, Read};
 use super::layout;
+use super::wal_state::WalState;
 use crate::Error;
 use zeroize::Zeroizing;
 
 /// What a disk writes whole or not at all.
 const SECTOR_LEN: usize = 512;
+/// Magic, version and suite: what says of which kind a file is.
+const KIND_LEN: usize = 20;
 
 /// The sealed side of one open database file.
 pub(crate) struct Sealed {
@@ -44,36 +47,6 @@ pub(crate) struct Sealed {
 struct Batch {
     process: u32,
     sealer: PageSealer,
-}
-
-/// What the main file learns about the WAL, and the WAL needs.
-#[derive(Default)]
-pub(super) struct WalState {
-    /// Mask key and salts of the current WAL header.
-    pub(super) generation: Option<Generation>,
-    /// Whether nobody else can have begun another generation since it was read.
-    pub(super) generation_is_current: bool,
-    /// Whether this connection holds the RECOVER lock.
-    pub(super) recovering: bool,
-    /// Whether there is a shared-memory index (there is none in exclusive locking mode).
-    pub(super) shared_memory: bool,
-    /// Whether that index is read-only, so that SQLite recovers without locks.
-    pub(super) shared_memory_read_only: bool,
-    /// That index.
-    pub(super) index: WalIndex,
-    /// Whether a WAL is open.
-    pub(super) open: bool,
-    /// Whether the WAL was synced and the database not yet since: SQLite checkpoints, and will sync that, too.
-    pub(super) synced: bool,
-}
-
-/// One generation of the WAL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Generation {
-    /// The epoch whose key masks salts and checksums.
-    pub(super) mask_epoch: u32,
-    /// salt-1 ‖ salt-2.
-    pub(super) salts: [u8; 8],
 }
 
 impl Sealed {
@@ -407,16 +380,28 @@ impl Sealed {
             access::set_last_error(error);
             Code::CANTOPEN
         })?;
-        // A power cut may keep any sectors of a copy. Without the one that holds the magic nobody could tell what
-        // is left from a file of another kind (F-11): it goes first.
-        let bytes = header.encode(epochs.newest());
-        self.raw
-            .write(bytes.get(..SECTOR_LEN).ok_or(Code::INTERNAL)?, 0)?;
-        self.raw.sync()?;
+        self.prepare_first_copy(&header.encode(epochs.newest()))?;
         self.write_header(&header, &epochs)?;
         self.access.header_is_written();
         self.access.remember(&epochs);
         Ok(())
+    }
+
+    /// Makes durable all of copy A but its first sector, which holds the magic and no more until then.
+    ///
+    /// A power cut may keep any sectors of what was not synced, and there is no copy B yet. Without the magic nobody
+    /// could tell what is left from a file of another kind; with a whole prefix before a slot that is not, it would
+    /// decode, and be taken for a file of somebody else (F-11).
+    fn prepare_first_copy(&self, copy: &[u8]) -> Result<()> {
+        let (first, rest) = copy.split_at_checked(SECTOR_LEN).ok_or(Code::INTERNAL)?;
+        let mut start = [0; SECTOR_LEN];
+        for (to, from) in start.iter_mut().zip(first).take(KIND_LEN) {
+            *to = *from;
+        }
+        self.raw.write(&start, 0)?;
+        self.raw.sync()?;
+        self.raw.write(rest, SECTOR_LEN as u64)?;
+        self.raw.sync()
     }
 
     // --- pages --------------------------------------------------------------------------------

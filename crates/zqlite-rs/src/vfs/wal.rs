@@ -13,7 +13,8 @@ use zqlite_pq::page::Place;
 use super::code::{Code, Result};
 use super::database::is_our_first_page;
 use super::ffi::{RawFile, Read};
-use super::sealed::{Generation, Sealed, full};
+use super::sealed::{Sealed, full};
+use super::wal_state::Generation;
 
 const HEADER_LEN: u64 = 32;
 const FRAME_HEADER_LEN: usize = 24;
@@ -27,10 +28,7 @@ const MASKED_LEN: usize = 16;
 pub(crate) struct Wal {
     sealed: Rc<RefCell<Sealed>>,
     pub(super) raw: RawFile,
-    /// The first 8 bytes of the frame headers that this connection wrote, or read in recovery; zeros where it
-    /// did neither.
-    known: Vec<[u8; 8]>,
-    /// The generation that they are of.
+    /// The generation that the known frames are of.
     known_of: Option<Generation>,
     /// The header was read and nothing written since: without shared memory, this is how recovery looks.
     read_from_the_start: bool,
@@ -52,12 +50,15 @@ enum Part {
 
 impl Wal {
     pub(super) fn new(raw: RawFile, sealed: Rc<RefCell<Sealed>>) -> Self {
-        sealed.borrow_mut().wal.generation = None;
-        sealed.borrow_mut().wal.open = true;
+        {
+            let wal = &mut sealed.borrow_mut().wal;
+            wal.generation = None;
+            wal.open = true;
+            wal.known.clear();
+        }
         Self {
             sealed,
             raw,
-            known: Vec::new(),
             known_of: None,
             read_from_the_start: false,
             begun: None,
@@ -77,7 +78,7 @@ impl Wal {
                 // Where the shared memory is read-only, SQLite reads the header at the start of each transaction,
                 // and the frames only if it has changed.
                 if sealed.wal.generation.is_none() || self.known_of != sealed.wal.generation {
-                    self.known.clear();
+                    sealed.wal.known.clear();
                     self.known_of = sealed.wal.generation;
                 }
                 buf.copy_from_slice(&header);
@@ -111,7 +112,9 @@ impl Wal {
                 match self.read_frame(sealed, offset, page) {
                     Ok(stored_header) => {
                         *header = stored_header;
-                        self.remember(frame_index(offset, page_len), first_8(header))
+                        sealed
+                            .wal
+                            .remember(frame_index(offset, page_len), first_8(header))
                     }
                     Err(code) => {
                         // A header of zeros is no valid frame: recovery ends here.
@@ -157,12 +160,12 @@ impl Wal {
         let start = first_8(&header);
         // SQLite writes new checksums over those of frames that it has written before. A new frame's page follows
         // its header at once.
-        if self.known_start(frame).is_some() {
+        if sealed.wal.known_start(frame).is_some() {
             self.raw.write(&header, offset)?;
         } else {
             self.begun = Some((offset, header));
         }
-        self.remember(frame, start)
+        sealed.wal.remember(frame, start)
     }
 
     fn write_frame_page(&mut self, sealed: &mut Sealed, page: &[u8], offset: u64) -> Result<()> {
@@ -171,7 +174,8 @@ impl Wal {
         self.ensure_current(sealed)?;
         // SQLite overwrites a page of its own transaction without the header. What stands in the file may have been
         // changed: only what was written counts.
-        let start = self
+        let start = sealed
+            .wal
             .known_start(frame_index(offset, page.len()))
             .ok_or(Code::WRITE)?;
         let generation = sealed.wal.generation.ok_or(Code::WRITE)?;
@@ -201,9 +205,13 @@ impl Wal {
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
         self.finish_begun()?;
         // SQLite also trims the log behind frames that it still needs.
-        let frames = frame_index(len, self.sealed.borrow().page_size().to_usize());
-        self.known
+        let mut sealed = self.sealed.borrow_mut();
+        let frames = frame_index(len, sealed.page_size().to_usize());
+        sealed
+            .wal
+            .known
             .truncate(usize::try_from(frames).unwrap_or(usize::MAX));
+        drop(sealed);
         self.raw.truncate(len)
     }
 
@@ -216,33 +224,6 @@ impl Wal {
     pub(super) fn len(&mut self) -> Result<u64> {
         self.finish_begun()?;
         self.raw.len()
-    }
-
-    fn remember(&mut self, frame: u64, start: [u8; 8]) -> Result<()> {
-        let frame = usize::try_from(frame).map_err(|_| Code::INTERNAL)?;
-        if self.known.len() <= frame {
-            self.known.resize(frame + 1, [0; 8]);
-        }
-        if let Some(slot) = self.known.get_mut(frame) {
-            *slot = start;
-        }
-        Ok(())
-    }
-
-    fn known_start(&self, frame: u64) -> Option<[u8; 8]> {
-        let start = *self.known.get(usize::try_from(frame).ok()?)?;
-        (start != [0; 8]).then_some(start)
-    }
-
-    /// The page that SQLite expects in a frame: from the shared-memory index, or, without one, from what this
-    /// connection recovered and wrote.
-    fn expected_page(&self, sealed: &Sealed, frame: u64) -> Option<u32> {
-        let wal = &sealed.wal;
-        if wal.shared_memory && !wal.shared_memory_read_only {
-            return wal.index.page_of_frame(frame);
-        }
-        let [a, b, c, d, ..] = self.known_start(frame)?;
-        Some(u32::from_be_bytes([a, b, c, d]))
     }
 
     /// Reads the frame that SQLite found in its index: it must be of the generation and hold the page that the
@@ -258,8 +239,8 @@ impl Wal {
         let [a, b, c, d, ..] = first_8(&header);
         let number = u32::from_be_bytes([a, b, c, d]);
         let wal = &sealed.wal;
-        let current = wal.generation_is_current || is_indexed_generation(sealed);
-        if current && self.expected_page(sealed, frame) == Some(number) {
+        let current = wal.generation_is_current || wal.is_indexed_generation();
+        if current && wal.expected_page(frame) == Some(number) {
             Ok(())
         } else {
             Err(Code::DATA)
@@ -310,7 +291,7 @@ impl Wal {
         let mask: &WalMask = sealed.newest_keys()?.wal_mask();
         apply(&mut header, HEADER_MASKED, |at, block| mask.mask(at, block));
         self.raw.write(&header, 0)?;
-        self.known.clear();
+        sealed.wal.known.clear();
         self.known_of = Some(generation);
         sealed.wal.generation = Some(generation);
         sealed.wal.generation_is_current = true;
@@ -321,7 +302,7 @@ impl Wal {
     fn ensure_current(&self, sealed: &mut Sealed) -> Result<()> {
         if !sealed.wal.generation_is_current {
             self.read_header(sealed)?;
-            if !is_indexed_generation(sealed) {
+            if !sealed.wal.is_indexed_generation() {
                 return Err(Code::WRITE);
             }
             sealed.wal.generation_is_current = true;
@@ -397,44 +378,70 @@ impl Wal {
 
     // --- verification -------------------------------------------------------------------------
 
-    /// How many frames of the current generation open, and the indices (from 0) of those that do not but
-    /// stand before one that does.
+    /// What stands in the log. A frame is good if it opens and continues SQLite's checksums: else recovery ends
+    /// before it.
     #[cfg(feature = "rusqlite")]
-    pub(crate) fn verify(&mut self, sealed: &mut Sealed) -> Result<(u64, Vec<u64>)> {
+    pub(crate) fn verify(&mut self, sealed: &mut Sealed) -> Result<VerifiedWal> {
+        let mut found = VerifiedWal::default();
         let len = self.raw.len()?;
         if len < HEADER_LEN {
-            return Ok((0, Vec::new()));
+            return Ok(found);
         }
-        self.read_header(sealed)?;
+        let header = self.read_header(sealed)?;
         let frame_len = (FRAME_HEADER_LEN + sealed.page_size().to_usize()) as u64;
+        let frames = (len - HEADER_LEN) / frame_len;
+        let Some(generation) = sealed.wal.generation else {
+            found.lost = frames;
+            return Ok(found);
+        };
+        let big_endian = is_big_endian(&header);
+        let mut sum = Some(stored_sum(&header));
         let mut page = Zeroizing::new(vec![0; sealed.page_size().to_usize()]);
-        let (mut good, mut bad, mut damaged) = (0, Vec::new(), Vec::new());
-        for index in 0..(len - HEADER_LEN) / frame_len {
+        let mut bad = Vec::new();
+        for index in 0..frames {
             match self.open_frame(sealed, HEADER_LEN + index * frame_len, &mut page) {
-                Ok(_) => {
-                    good += 1;
-                    damaged.append(&mut bad);
+                Ok(header) => {
+                    let stored = stored_sum(&header);
+                    // Behind a frame that does not open, nobody can tell.
+                    let expected = sum.map_or(stored, |sum| {
+                        let sum = add_to_sum(big_endian, sum, &first_8(&header));
+                        add_to_sum(big_endian, sum, &page)
+                    });
+                    sum = Some(expected);
+                    if stored == expected && header.get(8..16) == Some(&generation.salts) {
+                        found.good += 1;
+                        found.damaged.append(&mut bad);
+                    } else {
+                        bad.push(index);
+                    }
                 }
-                Err(Code::DATA) => bad.push(index),
+                Err(Code::DATA) => {
+                    sum = None;
+                    bad.push(index);
+                }
                 Err(code) => return Err(code),
             }
         }
-        Ok((good, damaged))
+        Ok(found)
     }
+}
+
+/// What [`Wal::verify`] finds.
+#[cfg(feature = "rusqlite")]
+#[derive(Default)]
+pub(crate) struct VerifiedWal {
+    /// How many frames are good.
+    pub(crate) good: u64,
+    /// The indices (from 0) of those that are not, but stand before one that is.
+    pub(crate) damaged: Vec<u64>,
+    /// How many frames stand behind a header that does not authenticate: none of them counts.
+    pub(crate) lost: u64,
 }
 
 impl Drop for Wal {
     fn drop(&mut self) {
         self.sealed.borrow_mut().wal.open = false;
     }
-}
-
-/// Whether the generation that the file names is the one that the shared-memory index describes, if there is one.
-fn is_indexed_generation(sealed: &Sealed) -> bool {
-    let wal = &sealed.wal;
-    let indexed = wal.shared_memory && !wal.shared_memory_read_only;
-    wal.generation
-        .is_some_and(|generation| !indexed || wal.index.salts() == Some(generation.salts))
 }
 
 /// The number of a frame, from 0.
@@ -508,25 +515,34 @@ fn copy_tail(buf: &mut [u8], bytes: &[u8]) -> Result<()> {
 
 /// SQLite's WAL checksum over the first 24 bytes of the header, in the byte order that its magic names.
 fn has_right_checksum(header: &[u8; 32]) -> bool {
-    let words = |big_endian: bool| {
-        header.as_chunks::<4>().0.iter().map(move |w| {
-            if big_endian {
-                u32::from_be_bytes(*w)
-            } else {
-                u32::from_le_bytes(*w)
-            }
-        })
+    let (summed, _) = header.split_at(24);
+    add_to_sum(is_big_endian(header), (0, 0), summed) == stored_sum(header)
+}
+
+const fn is_big_endian(header: &[u8; 32]) -> bool {
+    header[3] & 1 == 1
+}
+
+/// The checksum at the end of a header of the log or of a frame.
+fn stored_sum(header: &[u8]) -> (u32, u32) {
+    let word = |bytes: Option<&[u8; 4]>| bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let (first, last) = header.split_at(header.len().saturating_sub(4));
+    (word(first.last_chunk()), word(last.first_chunk()))
+}
+
+/// Goes on with SQLite's checksum over these bytes.
+fn add_to_sum(big_endian: bool, (mut s0, mut s1): (u32, u32), bytes: &[u8]) -> (u32, u32) {
+    let word = |bytes: &[u8; 4]| {
+        if big_endian {
+            u32::from_be_bytes(*bytes)
+        } else {
+            u32::from_le_bytes(*bytes)
+        }
     };
-    let stored: Vec<u32> = words(true).collect();
-    let [magic, _, _, _, _, _, sum_0, sum_1] = stored.as_slice() else {
-        return false;
-    };
-    let (mut s0, mut s1) = (0u32, 0u32);
-    let values: Vec<u32> = words(magic & 1 == 1).take(6).collect();
-    for pair in values.as_chunks::<2>().0 {
-        let [x, y] = *pair;
+    for pair in bytes.as_chunks::<4>().0.as_chunks::<2>().0 {
+        let [x, y] = pair.each_ref().map(word);
         s0 = s0.wrapping_add(x).wrapping_add(s1);
         s1 = s1.wrapping_add(y).wrapping_add(s0);
     }
-    (s0, s1) == (*sum_0, *sum_1)
+    (s0, s1)
 }

@@ -19,6 +19,7 @@ impl WalIndex {
     const FIRST_REGION_FRAMES: u64 = Self::FRAMES_PER_REGION - Self::HEADER_WORDS;
     const SALTS_WORD: usize = 8;
     const LAST_FRAME_WORD: usize = 4;
+    const BACKFILLED_WORD: usize = 24;
     const READ_MARKS_WORD: usize = 25;
     const VERSION_WORDS: usize = 12;
 
@@ -56,6 +57,13 @@ impl WalIndex {
         let [a, b, c, d] = self.word(0, Self::SALTS_WORD)?.to_ne_bytes();
         let [e, f, g, h] = self.word(0, Self::SALTS_WORD + 1)?.to_ne_bytes();
         Some([a, b, c, d, e, f, g, h])
+    }
+
+    /// The frames, counted from 0, that are committed and that no checkpoint has finished with.
+    pub(crate) fn unfinished_frames(&self) -> Option<core::ops::Range<u64>> {
+        let last = self.word(0, Self::LAST_FRAME_WORD)?;
+        let backfilled = self.word(0, Self::BACKFILLED_WORD)?.min(last);
+        Some(u64::from(backfilled)..u64::from(last))
     }
 
     /// The header, while the lock of a reader's `slot` is held: what tells one state of the database from the next.
