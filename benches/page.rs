@@ -41,11 +41,9 @@ fn report(what: &str, len: usize, (raw, page): (f64, f64)) {
 /// Medians of both, which run in turn.
 fn measure(mut raw: impl FnMut(), mut page: impl FnMut()) -> (f64, f64) {
     let mut times = [Vec::new(), Vec::new()];
+    let mut works: [&mut dyn FnMut(); 2] = [&mut raw, &mut page];
     for _ in 0..ROUNDS {
-        for (times, work) in times
-            .iter_mut()
-            .zip([&mut raw as &mut dyn FnMut(), &mut page])
-        {
+        for (times, work) in times.iter_mut().zip(&mut works) {
             let started = Instant::now();
             work();
             times.push(started.elapsed().as_secs_f64());

@@ -19,7 +19,7 @@ use tempfile::tempdir;
 
 use support::{assert_clean, assert_sound, create, mode, one, open};
 
-/// SplitMix64.
+/// The generator `SplitMix64`: the same numbers for the same seed.
 struct Random(u64);
 
 impl Random {

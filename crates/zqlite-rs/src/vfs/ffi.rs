@@ -32,6 +32,7 @@ use crate::Error;
 mod connection;
 mod control;
 mod passed_on;
+mod process;
 mod raw;
 mod shared_memory;
 mod temporary;
@@ -39,6 +40,7 @@ mod wal_index;
 
 #[cfg(feature = "rusqlite")]
 pub(crate) use connection::{reserve_trailer, with_sealed};
+pub(crate) use process::generation as process;
 pub(crate) use raw::{RawFile, Read};
 pub(crate) use wal_index::WalIndex;
 

@@ -14,7 +14,7 @@ use zqlite_pq::slot::SlotKind;
 
 use super::access::{self, Access, Maker};
 use super::code::{Code, Result};
-use super::ffi::{RawFile, Read};
+use super::ffi::{self, RawFile, Read};
 use super::layout;
 use super::wal_state::WalState;
 use crate::Error;
@@ -493,7 +493,7 @@ impl Sealed {
     }
 
     fn ensure_batch(&mut self) -> Result<()> {
-        let process = std::process::id();
+        let process = ffi::process();
         if let Some(batch) = &self.batch
             && batch.process == process
             && batch.sealer.epoch() == self.newest_keys()?.epoch()

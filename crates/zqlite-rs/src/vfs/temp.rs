@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use zqlite_pq::aead;
 
 use super::code::{Code, Result};
-use super::ffi::{RawFile, Read};
+use super::ffi::{self, RawFile, Read};
 
 /// Length of a block in bytes.
 const BLOCK_LEN: usize = 4_096;
@@ -41,7 +41,7 @@ impl TempFile {
         getrandom::fill(key.as_mut()).map_err(|_| Code::INTERNAL)?;
         Ok(Self {
             raw,
-            process: std::process::id(),
+            process: ffi::process(),
             key: aead::Key::new(&key),
             next_counter: 0,
             blocks: Vec::new(),
@@ -156,7 +156,7 @@ impl TempFile {
         if !self.dirty {
             return Ok(());
         }
-        if self.process != std::process::id() {
+        if self.process != ffi::process() {
             return Err(Code::WRITE);
         }
         self.scratch.copy_from_slice(&self.plain);

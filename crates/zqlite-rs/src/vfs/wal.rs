@@ -112,6 +112,7 @@ impl Wal {
                 match self.read_frame(sealed, offset, page) {
                     Ok(stored_header) => {
                         *header = stored_header;
+                        unmask_frame(sealed, header, offset)?;
                         sealed
                             .wal
                             .remember(frame_index(offset, page_len), first_8(header))
@@ -330,7 +331,7 @@ impl Wal {
         Ok(())
     }
 
-    /// Reads a frame: returns its header unmasked, and opens its page into `page`.
+    /// Reads a frame: returns its header as it stands, masked, and opens its page into `page`.
     ///
     /// Another connection may have begun a generation since the salts were read: then they are read
     /// again, once.
@@ -370,7 +371,6 @@ impl Wal {
             .split_first_chunk_mut::<FRAME_HEADER_LEN>()
             .ok_or(Code::READ)?;
         let generation = sealed.wal.generation.ok_or(Code::DATA)?;
-        unmask_frame(sealed, header, offset)?;
         let (number, place) = locate(first_8(header), offset, generation);
         sealed.open_page_to(number, place, stored, page)?;
         Ok(*header)
@@ -399,8 +399,10 @@ impl Wal {
         let mut page = Zeroizing::new(vec![0; sealed.page_size().to_usize()]);
         let mut bad = Vec::new();
         for index in 0..frames {
-            match self.open_frame(sealed, HEADER_LEN + index * frame_len, &mut page) {
-                Ok(header) => {
+            let offset = HEADER_LEN + index * frame_len;
+            match self.open_frame(sealed, offset, &mut page) {
+                Ok(mut header) => {
+                    unmask_frame(sealed, &mut header, offset)?;
                     let stored = stored_sum(&header);
                     // Behind a frame that does not open, nobody can tell.
                     let expected = sum.map_or(stored, |sum| {

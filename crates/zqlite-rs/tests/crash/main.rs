@@ -43,6 +43,7 @@ const DELETE: &str = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;";
 const DELETE_EXTRA: &str = "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA;";
 const PERSIST: &str = "PRAGMA journal_mode=PERSIST; PRAGMA synchronous=FULL;";
 const PERSIST_NORMAL: &str = "PRAGMA journal_mode=PERSIST; PRAGMA synchronous=NORMAL;";
+const TRUNCATE_NORMAL: &str = "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=NORMAL;";
 const TRUNCATE: &str = "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL;";
 
 fn number(name: &str, default: u64) -> u64 {
@@ -121,9 +122,13 @@ fn a_journal_that_persists_loses_nothing() {
 #[test]
 fn a_journal_that_is_synced_once_loses_nothing() {
     let (seed, images) = seed_and_images();
-    let workload = workload::mixed(seed, PERSIST_NORMAL, Promise::Acknowledged);
-    let counts = run(&workload, Kind::Sealed, images, seed);
-    println!("sealed: {counts:?}");
+    for workload in [
+        workload::mixed(seed, PERSIST_NORMAL, Promise::Acknowledged),
+        workload::creation(seed, TRUNCATE_NORMAL, Promise::UnlessJournalIsBack),
+    ] {
+        let counts = run(&workload, Kind::Sealed, images, seed);
+        println!("sealed: {counts:?}");
+    }
 }
 
 #[test]

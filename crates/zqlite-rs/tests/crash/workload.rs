@@ -20,8 +20,8 @@ pub(crate) enum Step {
 pub(crate) enum Promise {
     /// All.
     Acknowledged,
-    /// All, but the last one if the deletion of its journal was lost: SQLite syncs the folder behind a deletion
-    /// with synchronous=EXTRA only.
+    /// All, but the last one if the deletion or truncation of its journal was lost: SQLite syncs the folder behind a
+    /// deletion with synchronous=EXTRA only, and a truncation not with NORMAL.
     UnlessJournalIsBack,
     /// All until the log was last synced: WAL with synchronous=NORMAL.
     LogSynced,
@@ -126,6 +126,13 @@ impl Author {
         )
     }
 
+    /// The database gets pages that are free at once, and which no log holds.
+    fn growth_without_content(&mut self) -> Step {
+        let mut big = self.insert("t", 1, 40_000);
+        write!(big, "DELETE FROM t WHERE a = {};", self.next - 1).unwrap();
+        Step::Commit(format!("BEGIN; {big} {} COMMIT;", self.insert("t", 1, 50)))
+    }
+
     /// A transaction that is rolled back.
     fn rolled_back(&mut self) -> Step {
         Step::Keep(format!(
@@ -172,13 +179,17 @@ pub(crate) fn mixed(seed: u64, pragmas: &str, promise: Promise) -> Workload {
 pub(crate) fn checkpoints(seed: u64, pragmas: &str, promise: Promise) -> Workload {
     let checkpoint = |kind: &str| keep(&format!("PRAGMA wal_checkpoint({kind})"));
     let mut workload = mixed(seed, pragmas, promise);
+    let mut author = Author {
+        rng: Rng::new(seed + 1),
+        next: 1_000,
+    };
+    let mut commits = author.mixed(14);
+    for at in [9, 5, 0] {
+        commits.insert(at, author.growth_without_content());
+    }
     workload.steps = every(
         2,
-        Author {
-            rng: Rng::new(seed + 1),
-            next: 1_000,
-        }
-        .mixed(14),
+        commits,
         &[
             checkpoint("PASSIVE"),
             checkpoint("TRUNCATE"),

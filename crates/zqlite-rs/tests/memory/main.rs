@@ -7,7 +7,6 @@
 #![cfg(all(target_os = "linux", feature = "pq"))]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stdout,
     reason = "helpers of tests may panic, and children report"
 )]
