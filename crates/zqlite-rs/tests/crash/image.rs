@@ -131,7 +131,7 @@ pub(crate) struct Durable {
 /// What a power cut left.
 pub(crate) struct Cut {
     pub(crate) image: Image,
-    /// Whether a rollback journal that had been deleted or truncated is there again.
+    /// Whether a rollback journal that had been deleted is there again.
     pub(crate) journal_is_back: bool,
     /// What was lost, for whoever has to understand a failure.
     pub(crate) lost: Vec<String>,
@@ -295,10 +295,6 @@ fn lose_some(node: Node, ops: &[Op], cut: &mut Cut, rng: &mut Rng) {
             }
             (Fate::Torn, Op::Write { offset, bytes, .. }) => {
                 tear(cut.image.content_mut(node), *offset, bytes, rng);
-            }
-            (Fate::Lost, Op::Truncate { len: 0, .. }) => {
-                cut.journal_is_back |= (cut.image.names.iter())
-                    .any(|(name, named)| *named == node && name.ends_with("-journal"));
             }
             _ => {}
         }

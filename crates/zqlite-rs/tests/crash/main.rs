@@ -89,7 +89,7 @@ fn a_log_with_checkpoints_of_every_kind_loses_nothing() {
 
 #[test]
 fn a_log_that_is_synced_at_checkpoints_only_loses_nothing_before_the_last_sync() {
-    survives(|seed| workload::checkpoints(seed, WAL_NORMAL, Promise::LogSynced));
+    survives(|seed| workload::checkpoints(seed, WAL_NORMAL, Promise::LastSync));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_journal_that_is_synced_once_loses_nothing() {
     let (seed, images) = seed_and_images();
     for workload in [
         workload::mixed(seed, PERSIST_NORMAL, Promise::Acknowledged),
-        workload::creation(seed, TRUNCATE_NORMAL, Promise::UnlessJournalIsBack),
+        workload::creation(seed, TRUNCATE_NORMAL, Promise::LastSync),
     ] {
         let counts = run(&workload, Kind::Sealed, images, seed);
         println!("sealed: {counts:?}");

@@ -247,7 +247,7 @@ impl<'a> Replay<'a> {
             Promise::UnlessJournalIsBack => {
                 progress.acknowledged.saturating_sub(journal_is_back.into())
             }
-            Promise::LogSynced => progress.synced,
+            Promise::LastSync => progress.synced,
         }
     }
 

@@ -20,11 +20,11 @@ pub(crate) enum Step {
 pub(crate) enum Promise {
     /// All.
     Acknowledged,
-    /// All, but the last one if the deletion or truncation of its journal was lost: SQLite syncs the folder behind a
-    /// deletion with synchronous=EXTRA only, and a truncation not with NORMAL.
+    /// All, but the last one if the deletion of its journal was lost: SQLite syncs the folder behind a deletion
+    /// with synchronous=EXTRA only.
     UnlessJournalIsBack,
-    /// All until the log was last synced: WAL with synchronous=NORMAL.
-    LogSynced,
+    /// All until anything was last synced: synchronous=NORMAL.
+    LastSync,
 }
 
 /// A program.
