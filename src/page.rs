@@ -119,23 +119,16 @@ impl PageContext {
             }
             Place::Journal { record_offset, id } => (3, 0, record_offset, id),
         };
+        // Copies of known lengths: a loop over slices costs a tenth of the sealing of a small page.
         let mut aad = [0; AAD_LEN];
-        let mut rest = aad.as_mut_slice();
-        for part in [
-            SUITE.to_be_bytes().as_slice(),
-            &kind.to_be_bytes(),
-            &epoch.to_be_bytes(),
-            self.file_id.as_bytes(),
-            &self.number.to_be_bytes(),
-            &commit_size.to_be_bytes(),
-            &offset.to_be_bytes(),
-            &instance,
-        ] {
-            let (head, tail) = rest.split_at_mut(part.len());
-            head.copy_from_slice(part);
-            rest = tail;
-        }
-        debug_assert!(rest.is_empty());
+        aad[..2].copy_from_slice(&SUITE.to_be_bytes());
+        aad[2..4].copy_from_slice(&kind.to_be_bytes());
+        aad[4..8].copy_from_slice(&epoch.to_be_bytes());
+        aad[8..24].copy_from_slice(self.file_id.as_bytes());
+        aad[24..28].copy_from_slice(&self.number.to_be_bytes());
+        aad[28..32].copy_from_slice(&commit_size.to_be_bytes());
+        aad[32..40].copy_from_slice(&offset.to_be_bytes());
+        aad[40..].copy_from_slice(&instance);
         aad
     }
 }
@@ -247,36 +240,25 @@ impl PageSealer {
         let (body, trailer) = page
             .split_last_chunk_mut::<TRAILER_LEN>()
             .ok_or(SealError::Length)?;
-        if *trailer != [0; TRAILER_LEN] {
+        if trailer.iter().fold(0, |all, byte| all | byte) != 0 {
             return Err(SealError::ReservedBytesInUse);
         }
         let nonce = self.next_nonce();
         let aad = context.associated_data(self.epoch);
         let tag = self.key.seal_in_place(&nonce, &aad, body);
-        let mut rest = trailer.as_mut_slice();
-        for part in [
-            self.prefix.as_slice(),
-            &nonce,
-            &self.epoch.to_be_bytes(),
-            &[0; 4],
-            &tag,
-        ] {
-            let (head, tail) = rest.split_at_mut(part.len());
-            head.copy_from_slice(part);
-            rest = tail;
-        }
+        trailer[..12].copy_from_slice(&self.prefix);
+        trailer[12..24].copy_from_slice(&nonce);
+        trailer[24..28].copy_from_slice(&self.epoch.to_be_bytes());
+        trailer[32..].copy_from_slice(&tag);
         Ok(())
     }
 
     fn next_nonce(&mut self) -> [u8; aead::NONCE_LEN] {
-        let wide = self
+        let [_, _, _, _, nonce @ ..] = self
             .base
             .wrapping_add(u128::from(self.sealed))
             .to_be_bytes();
         self.sealed += 1;
-        let mut nonce = [0; aead::NONCE_LEN];
-        let (_, low) = wide.split_at(4);
-        nonce.copy_from_slice(low);
         nonce
     }
 }

@@ -128,9 +128,10 @@ impl Author {
 
     /// The database gets pages that are free at once, and which no log holds.
     fn growth_without_content(&mut self) -> Step {
-        let mut big = self.insert("t", 1, 40_000);
-        write!(big, "DELETE FROM t WHERE a = {};", self.next - 1).unwrap();
-        Step::Commit(format!("BEGIN; {big} {} COMMIT;", self.insert("t", 1, 50)))
+        Step::Commit(format!(
+            "BEGIN; {} CREATE TABLE x(a); INSERT INTO x VALUES (zeroblob(80000)); DROP TABLE x; COMMIT;",
+            self.insert("t", 1, 20_000)
+        ))
     }
 
     /// A transaction that is rolled back.

@@ -141,10 +141,16 @@ impl Replay<'_> {
         Ok(combined(&states))
     }
 
+    /// Writes, and empties the log: closing would not say that it cannot be checkpointed.
     fn write(&self, path: &Path) -> rusqlite::Result<()> {
-        self.open(path)?.execute_batch(
+        let connection = self.open(path)?;
+        connection.execute_batch(
             "CREATE TABLE probe(x); INSERT INTO probe VALUES (zeroblob(5000)); DROP TABLE probe;",
-        )
+        )?;
+        let busy: i64 =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        assert_eq!(busy, 0);
+        Ok(())
     }
 }
 
