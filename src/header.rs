@@ -24,6 +24,7 @@ mod opened;
 mod signature;
 #[cfg(test)]
 pub(crate) mod tests;
+mod update;
 pub(crate) mod wire;
 
 pub use codec::{Stamp, stamp};
@@ -35,6 +36,7 @@ pub use keyring::Keyring;
 pub use open::{open, open_signed, reopen, reopen_signed};
 pub use opened::{CopyState, HeaderOpenError, Opened};
 pub use signature::{Expected, SignatureError};
+pub use update::UpdateError;
 
 /// Length of a header copy in bytes.
 pub const COPY_LEN: usize = 65_536;

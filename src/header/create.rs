@@ -161,7 +161,7 @@ impl NewHeader<'_> {
 
 impl SlotKey {
     /// The kind to store and the public key to wrap to.
-    fn resolve(
+    pub(super) fn resolve(
         self,
         file_id: &FileId,
         rng: &mut impl rand_core::CryptoRng,

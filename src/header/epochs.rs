@@ -57,7 +57,6 @@ impl OlderEpoch {
     }
 
     /// Seals the key of `older` under the table key of `newest`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "rekey is its caller"))]
     pub(super) fn seal(
         older: &EpochKeys,
         newest: &EpochKeys,
@@ -141,6 +140,24 @@ impl EpochSet {
             newest,
             older,
         })
+    }
+
+    /// The same keys behind those of a newer epoch.
+    pub(super) fn followed_by(&self, newest: Arc<EpochKeys>) -> Self {
+        Self {
+            file_id: self.file_id,
+            newest,
+            older: self.shared().map(Arc::clone).collect(),
+        }
+    }
+
+    /// The newest epoch's keys alone.
+    pub(super) fn newest_only(&self) -> Self {
+        Self {
+            file_id: self.file_id,
+            newest: Arc::clone(&self.newest),
+            older: Vec::new(),
+        }
     }
 
     /// The file that the keys belong to.

@@ -22,8 +22,8 @@ pub use access::{
 };
 #[cfg(feature = "rusqlite")]
 pub(crate) use code::Code;
-pub use ffi::{NAME, register, register_over};
 #[cfg(feature = "rusqlite")]
-pub(crate) use ffi::{default_vfs_name, reserve_trailer, with_sealed};
+pub(crate) use ffi::{CheckpointHold, default_vfs_name, reserve_trailer, with_sealed};
+pub use ffi::{NAME, register, register_over};
 #[cfg(feature = "rusqlite")]
 pub(crate) use sealed::header_error;

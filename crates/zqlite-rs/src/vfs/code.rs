@@ -23,6 +23,8 @@ impl Code {
     pub(crate) const READONLY: Self = Self(sys::SQLITE_READONLY);
     #[cfg(feature = "rusqlite")]
     pub(crate) const NOTFOUND: Self = Self(sys::SQLITE_NOTFOUND);
+    #[cfg(feature = "rusqlite")]
+    pub(crate) const BUSY: Self = Self(sys::SQLITE_BUSY);
     pub(crate) const CANTOPEN: Self = Self(sys::SQLITE_CANTOPEN);
     pub(crate) const AUTH: Self = Self(sys::SQLITE_AUTH);
     pub(crate) const NOTADB: Self = Self(sys::SQLITE_NOTADB);

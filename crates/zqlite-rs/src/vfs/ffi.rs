@@ -39,7 +39,7 @@ mod temporary;
 mod wal_index;
 
 #[cfg(feature = "rusqlite")]
-pub(crate) use connection::{reserve_trailer, with_sealed};
+pub(crate) use connection::{CheckpointHold, reserve_trailer, with_sealed};
 pub(crate) use process::generation as process;
 pub(crate) use raw::{RawFile, Read};
 pub(crate) use wal_index::WalIndex;

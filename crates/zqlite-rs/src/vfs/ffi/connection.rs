@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use libsqlite3_sys as sys;
 
+use super::shared_memory::x_shm_lock;
 use super::{Kind, METHODS, kind};
 use crate::vfs::code::{Code, Result};
 use crate::vfs::sealed::Sealed;
@@ -40,6 +41,64 @@ pub(crate) fn with_sealed<T>(
     let sealed = Rc::clone(&database.sealed);
     let mut sealed = sealed.borrow_mut();
     f(&mut sealed, wal)
+}
+
+/// The lock that every checkpoint takes (slot 1 of the WAL-index), held below SQLite for a connection in WAL mode: as
+/// long as it lives nobody writes to the database file, while others go on appending to the log.
+///
+/// The connection itself must not checkpoint meanwhile; it would find its own log busy.
+#[derive(Debug)]
+pub(crate) struct CheckpointHold<'a> {
+    connection: &'a rusqlite::Connection,
+}
+
+/// The slot of the lock.
+const CHECKPOINT_SLOT: c_int = 1;
+
+impl<'a> CheckpointHold<'a> {
+    /// Takes the lock, once.
+    ///
+    /// # Errors
+    /// [`Code::BUSY`] if a checkpoint runs; [`Code::NOTFOUND`] if the connection has no sealed main database.
+    pub(crate) fn try_take(connection: &'a rusqlite::Connection) -> Result<Self> {
+        shm_lock(connection, sys::SQLITE_SHM_LOCK)?;
+        Ok(Self { connection })
+    }
+
+    /// Takes the lock, waiting up to `patience` for a checkpoint that runs.
+    ///
+    /// # Errors
+    /// As [`CheckpointHold::try_take`].
+    pub(crate) fn take(
+        connection: &'a rusqlite::Connection,
+        patience: core::time::Duration,
+    ) -> Result<Self> {
+        const PAUSE: core::time::Duration = core::time::Duration::from_millis(1);
+        let started = std::time::Instant::now();
+        loop {
+            match Self::try_take(connection) {
+                Err(Code::BUSY) if started.elapsed() < patience => std::thread::sleep(PAUSE),
+                taken => return taken,
+            }
+        }
+    }
+}
+
+impl Drop for CheckpointHold<'_> {
+    fn drop(&mut self) {
+        // The lock is gone in any case when the connection is.
+        let _unlocked = shm_lock(self.connection, sys::SQLITE_SHM_UNLOCK);
+    }
+}
+
+fn shm_lock(connection: &rusqlite::Connection, operation: c_int) -> Result<()> {
+    // SAFETY: an open connection, as in `with_sealed`, whose main file is one of ours.
+    let rc = unsafe {
+        let file = file_pointer(connection.handle(), sys::SQLITE_FCNTL_FILE_POINTER)?;
+        let flags = operation | sys::SQLITE_SHM_EXCLUSIVE;
+        x_shm_lock(file, CHECKPOINT_SLOT, 1, flags)
+    };
+    Code::check(rc)
 }
 
 /// Has SQLite reserve the trailer's bytes in every page of a database that has no pages yet.
