@@ -134,6 +134,26 @@ pub enum Error {
     /// A sealed database cannot be made as asked.
     #[error("cannot create a sealed database: {0}")]
     Create(String),
+    /// Who may open the file, or its key, cannot be changed as asked. The file is as it was.
+    #[error("{}: {what}", path.display())]
+    Update {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// Another process is replacing the file's key.
+    #[error("{}: another rekey of this file is running", path.display())]
+    RekeyRuns {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The caller's progress callback asked to stop a rekey, which can be continued.
+    #[error("{}: stopped; the new key is in use, and older pages are still sealed under the old one: run rekey again to go on", path.display())]
+    RekeyStopped {
+        /// The file.
+        path: PathBuf,
+    },
     /// The target exists and was not to be replaced.
     #[error("{}: exists already", path.display())]
     Exists {

@@ -6,8 +6,14 @@ mod error;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod inspect;
 pub mod keys;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod owner;
 #[cfg(feature = "pq")]
 mod random;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod recipients;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod rekey;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod target;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
@@ -22,8 +28,14 @@ pub use builder::Builder;
 pub use error::{Error, Verdict};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub use inspect::{FileInspection, inspect};
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use owner::OwnerOptions;
 #[cfg(feature = "pq")]
 pub use random::os_rng;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use recipients::{SlotInfo, Who, add_recipient, recipients, remove_recipients};
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use rekey::{RekeyOptions, RekeyProgress, Rekeyed, rekey};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]

@@ -165,7 +165,7 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) -> std::io::Result<usize> {
 }
 
 /// Whether the path names the file that is open.
-fn is_same_file(file: &File, path: &Path) -> bool {
+pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

@@ -10,6 +10,7 @@ mod ffi;
 mod journal;
 pub(crate) mod layout;
 mod read_cache;
+mod reseal;
 mod sealed;
 mod temp;
 mod wal;
@@ -26,4 +27,6 @@ pub(crate) use code::Code;
 pub(crate) use ffi::{CheckpointHold, default_vfs_name, reserve_trailer, with_sealed};
 pub use ffi::{NAME, register, register_over};
 #[cfg(feature = "rusqlite")]
-pub(crate) use sealed::header_error;
+pub(crate) use reseal::{RekeyJournal, Resealed};
+#[cfg(feature = "rusqlite")]
+pub(crate) use sealed::{Sealed, header_error};

@@ -11,6 +11,7 @@ use super::code::{Code, Result};
 use super::ffi::{RawFile, Read};
 use super::layout;
 use super::read_cache::{ReadCache, Version};
+use super::reseal;
 use super::sealed::Sealed;
 use zeroize::Zeroizing;
 
@@ -525,7 +526,10 @@ pub(super) fn read_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Re
 fn read_stored_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
     let offset = u64::from(number - 1) * page.len() as u64;
     match sealed.raw.read(page, layout::physical(offset))? {
-        Read::Full => sealed.open_page(number, Place::Database, page),
+        Read::Full => match sealed.open_page(number, Place::Database, page) {
+            Err(Code::DATA) => reseal::read_again(sealed, number, page),
+            opened => opened,
+        },
         Read::Short => {
             page.fill(0);
             if sealed.len()? > offset {

@@ -41,6 +41,9 @@ pub(crate) struct Sealed {
     pub(super) wal: WalState,
     /// A page 1 that names more pages than the file has, until it has them.
     pub(super) held_first_page: Option<Zeroizing<Vec<u8>>>,
+    /// Whether older epochs are to be dropped when SQLite next empties the WAL.
+    #[cfg(feature = "rusqlite")]
+    drops_epochs: bool,
 }
 
 /// Nonces of one write transaction in one process (F-25).
@@ -70,6 +73,8 @@ impl Sealed {
             scratch: Vec::new(),
             wal: WalState::default(),
             held_first_page: None,
+            #[cfg(feature = "rusqlite")]
+            drops_epochs: false,
         };
         sealed.load()?;
         if sealed.opened.is_none() && !(writable && sealed.access.may_create()) {
@@ -205,8 +210,9 @@ impl Sealed {
         Err(header_error(error, &self.path, start, len))
     }
 
-    /// A header that is read again must continue the one in hand: the same file, not older, and with the
-    /// epoch key that was newest, which nobody can put there who does not know it.
+    /// A header that is read again must continue the one in hand: the same file, and not older. Whether its maker is
+    /// accepted was checked as at open; where nothing was said about makers, the epoch key that was newest must be among
+    /// its own, too, which nobody can put there who does not know it.
     fn check_succession(&self, next: &Opened) -> core::result::Result<(), Error> {
         let Some(held) = &self.opened else {
             return Ok(());
@@ -222,7 +228,7 @@ impl Sealed {
             );
         }
         if still_known != Some(known.commitment())
-            && !matches!(self.access.maker(), Maker::SignedBy(_))
+            && matches!(self.access.maker(), Maker::Unspecified)
         {
             return Err(self.damaged(
                 "the file's key was replaced while it was open, and nothing says by whom; open it again",
@@ -292,16 +298,10 @@ impl Sealed {
     /// header as it is now.
     pub(super) fn begin_write(&mut self) -> Result<()> {
         self.end_batch();
-        let Some(opened) = &self.opened else {
+        if self.opened.is_none() {
             return self.after_shared_lock();
-        };
-        let mut starts = [[0; STAMP_LEN]; 2];
-        let [a, b] = &mut starts;
-        self.raw.read(a, 0)?;
-        self.raw.read(b, COPY_LEN as u64)?;
-        if !opened.is_current(a, b) {
-            self.reload()?;
         }
+        self.refresh()?;
         if self.opened.as_ref().is_some_and(Opened::is_superseded) {
             access::set_last_error(self.damaged(
                 "a newer header copy is not for your keys: an update of the owner was interrupted",
@@ -353,6 +353,59 @@ impl Sealed {
         header.next_revision().map_err(|_| Code::WRITE)?;
         sync_folder(&self.path)?;
         self.write_header(&header, &epochs)
+    }
+
+    /// Changes the header (F-19). The write lock is held; what its callback repaired is read anew.
+    #[cfg(feature = "rusqlite")]
+    pub(crate) fn update_header<E: From<Code>>(
+        &mut self,
+        change: impl FnOnce(&Opened) -> core::result::Result<(Header, EpochSet), E>,
+    ) -> core::result::Result<(), E> {
+        self.reload()?;
+        self.repair()?;
+        let opened = self.opened.as_ref().ok_or(Code::INTERNAL)?;
+        if !self.writable || opened.is_superseded() {
+            return Err(Code::READONLY.into());
+        }
+        let (header, epochs) = change(opened)?;
+        self.write_header(&header, &epochs)?;
+        self.end_batch();
+        self.access.remember(&epochs);
+        Ok(())
+    }
+
+    /// Has the older epochs dropped when SQLite, in a checkpoint of this connection, next empties the WAL: then it
+    /// holds the WRITE and CKPT locks, and no frame of theirs is left (F-20a). No page of theirs is left in the file.
+    #[cfg(feature = "rusqlite")]
+    pub(crate) const fn drop_older_epochs_with_the_log(&mut self, whether: bool) {
+        self.drops_epochs = whether;
+    }
+
+    /// SQLite has emptied the WAL.
+    #[cfg(feature = "rusqlite")]
+    pub(super) fn log_is_empty(&mut self, log: RawFile) -> Result<()> {
+        if !core::mem::take(&mut self.drops_epochs) {
+            return Ok(());
+        }
+        // After a power cut, frames that nobody can read any more would look like lost ones.
+        log.sync()?;
+        self.update_header(|opened| opened.drop_older_epochs().map_err(|_| Code::WRITE))
+    }
+
+    /// Reads the header anew if the file has another than the one in hand. Whether it was so.
+    pub(super) fn refresh(&mut self) -> Result<bool> {
+        let Some(opened) = &self.opened else {
+            return Ok(false);
+        };
+        let mut starts = [[0; STAMP_LEN]; 2];
+        let [a, b] = &mut starts;
+        self.raw.read(a, 0)?;
+        self.raw.read(b, COPY_LEN as u64)?;
+        if opened.is_current(a, b) {
+            return Ok(false);
+        }
+        self.reload()?;
+        Ok(true)
     }
 
     /// Writes copy A, syncs, writes copy B, syncs (F-18, F-19).

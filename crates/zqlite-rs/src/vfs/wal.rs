@@ -212,8 +212,12 @@ impl Wal {
             .wal
             .known
             .truncate(usize::try_from(frames).unwrap_or(usize::MAX));
-        drop(sealed);
-        self.raw.truncate(len)
+        self.raw.truncate(len)?;
+        #[cfg(feature = "rusqlite")]
+        if len == 0 {
+            sealed.log_is_empty(self.raw)?;
+        }
+        Ok(())
     }
 
     pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
@@ -256,8 +260,17 @@ impl Wal {
             || (!wal.shared_memory && self.read_from_the_start)
     }
 
-    /// Reads the WAL header unmasked, and learns the generation from it (F-27).
+    /// Reads the WAL header unmasked, and learns the generation from it (F-27). A generation that no key of ours
+    /// unmasks may be of an epoch that has begun since the header was read.
     fn read_header(&self, sealed: &mut Sealed) -> Result<[u8; 32]> {
+        let header = self.try_read_header(sealed)?;
+        if sealed.wal.generation.is_none() && sealed.refresh()? {
+            return self.try_read_header(sealed);
+        }
+        Ok(header)
+    }
+
+    fn try_read_header(&self, sealed: &mut Sealed) -> Result<[u8; 32]> {
         let mut stored = [0; 32];
         full(self.raw.read(&mut stored, 0)?)?;
         sealed.wal.generation = None;
