@@ -153,7 +153,6 @@ fn a_file_that_grows_in_a_checkpoint_never_names_pages_that_it_does_not_have() {
             ))
             .unwrap();
         for _ in 0..5 {
-            // Pages that are allocated and given back without ever having been written stay holes in the WAL.
             connection
                 .execute_batch(
                     "BEGIN; INSERT INTO t VALUES (randomblob(100000)); CREATE TABLE x(a);

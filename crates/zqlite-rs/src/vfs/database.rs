@@ -22,6 +22,8 @@ const SQLITE_HEADER_LEN: usize = 100;
 /// What SQLite reads of page 1 when a transaction begins, before it opens the WAL.
 const CHANGE_COUNTER_AT: u64 = 24;
 const CHANGE_COUNTER_LEN: usize = 16;
+/// Where SQLite's lock bytes are.
+const LOCK_BYTE: u64 = 1 << 30;
 /// WAL locks: slot numbers in xShmLock.
 const WAL_WRITE: u32 = 0;
 const WAL_CHECKPOINT: u32 = 1;
@@ -206,8 +208,8 @@ impl Database {
             self.refuse_missing_pages(sealed, len)?;
             seal_gap(sealed, self.raw, len, offset)?;
         }
-        if number == 1 && sealed.wal.open {
-            return self.write_first_page_of_checkpoint(sealed, buf);
+        if number == 1 && page_count(buf) * page_len as u64 > len {
+            self.refuse_missing_pages(sealed, len)?;
         }
         // Until the write has succeeded, the length is whatever the failure left.
         self.known_len = None;
@@ -228,111 +230,49 @@ impl Database {
         }
     }
 
-    /// A file that is shorter than its own page 1 says has lost pages, unless a checkpoint was interrupted and they
-    /// are still in the WAL. Whoever let it grow would seal zeros in their place. With a rollback journal the file may
-    /// be short until it is rolled back.
-    fn refuse_missing_pages(&mut self, sealed: &mut Sealed, present: u64) -> Result<()> {
+    /// In WAL mode only a checkpoint lets the file grow, and the log holds every page that it then gets (F-24). A page
+    /// that the log does not hold either was cut off: whoever let the file grow would seal zeros in its place. With a
+    /// rollback journal the file may be short until it is rolled back.
+    fn refuse_missing_pages(&mut self, sealed: &Sealed, present: u64) -> Result<()> {
         if self.growth_checked || !sealed.wal.open || present == 0 {
             return Ok(());
         }
-        let page_len = sealed.page_size().to_usize();
-        self.page.resize(page_len, 0);
-        match read_stored_page(sealed, 1, &mut self.page) {
-            Ok(()) => {
-                let count = page_count(&self.page);
-                if present < count * page_len as u64
-                    && !sealed.wal.holds(present / page_len as u64 + 1, count)
-                {
-                    return Err(Code::DATA);
-                }
-            }
-            // A page 1 that a crash tore is about to be written anew, from the WAL.
-            Err(Code::DATA) => {}
-            Err(code) => return Err(code),
+        let page_len = sealed.page_size().to_usize() as u64;
+        let (first, last) = (present / page_len + 1, sealed.wal.committed_pages());
+        // SQLite never writes the page that its lock bytes lie in.
+        let lock_byte = LOCK_BYTE / page_len + 1;
+        let holds = |first, last| first > last || sealed.wal.holds(first, last);
+        let whole = if (first..=last).contains(&lock_byte) {
+            holds(first, lock_byte - 1) && holds(lock_byte + 1, last)
+        } else {
+            holds(first, last)
+        };
+        if !whole {
+            return Err(Code::DATA);
         }
         self.growth_checked = true;
         Ok(())
-    }
-
-    /// A checkpoint writes page 1 first. If it names pages that neither the file nor the WAL has (they were freed before
-    /// they were ever written), it must not reach the disk before them, or a crash would look like lost pages (F-24).
-    fn write_first_page_of_checkpoint(&mut self, sealed: &mut Sealed, page: &[u8]) -> Result<()> {
-        let len = page_count(page) * page.len() as u64;
-        let present = self.present_len()?;
-        if len > present {
-            self.refuse_missing_pages(sealed, present)?;
-        }
-        let page_len = page.len() as u64;
-        if len <= present || sealed.wal.holds(present / page_len + 1, len / page_len) {
-            sealed.held_first_page = None;
-            return write_page(sealed, self.raw, 1, page);
-        }
-        sealed.held_first_page = Some(Zeroizing::new(page.to_vec()));
-        // With synchronous=OFF no sync tells when the pages are there.
-        if sealed.wal.synced {
-            Ok(())
-        } else {
-            self.write_held_first_page(sealed)
-        }
-    }
-
-    /// Writes the page 1 that was held back, behind the pages that it names.
-    fn write_held_first_page(&mut self, sealed: &mut Sealed) -> Result<()> {
-        let Some(page) = sealed.held_first_page.take() else {
-            return Ok(());
-        };
-        self.known_len = None;
-        let present = layout::logical_len(self.raw.len()?);
-        let written = seal_gap(
-            sealed,
-            self.raw,
-            present,
-            page_count(&page) * page.len() as u64,
-        )
-        .and_then(|()| {
-            if sealed.wal.synced {
-                self.raw.sync()
-            } else {
-                Ok(())
-            }
-        })
-        .and_then(|()| write_page(sealed, self.raw, 1, &page));
-        if written.is_err() {
-            sealed.held_first_page = Some(page);
-        }
-        written
     }
 
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
         self.cache.clear();
         let sealed = Rc::clone(&self.sealed);
         let sealed = &mut *sealed.borrow_mut();
-        self.write_held_first_page(sealed)?;
         self.known_len = None;
         if sealed.opened().is_none() {
             return if len == 0 { Ok(()) } else { Err(Code::WRITE) };
         }
         let present = layout::logical_len(self.raw.len()?);
         if len > present {
+            self.refuse_missing_pages(sealed, present)?;
             seal_gap(sealed, self.raw, present, len)
         } else {
             self.raw.truncate(layout::physical_len(len))
         }
     }
 
-    pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
-        let sealed = Rc::clone(&self.sealed);
-        let sealed = &mut *sealed.borrow_mut();
-        self.write_held_first_page(sealed)?;
-        sealed.wal.synced = false;
+    pub(super) fn sync(&self, flags: c_int) -> Result<()> {
         self.raw.sync_with(flags)
-    }
-
-    /// Before the file is closed.
-    pub(super) fn finish_checkpoint(&mut self) -> Result<()> {
-        let sealed = Rc::clone(&self.sealed);
-        let sealed = &mut *sealed.borrow_mut();
-        self.write_held_first_page(sealed)
     }
 
     // --- locks --------------------------------------------------------------------------------
@@ -382,8 +322,7 @@ impl Database {
         let mut sealed = self.sealed.borrow_mut();
         sealed.wal.index.insert(region, memory);
         sealed.wal.shared_memory = true;
-        sealed.wal.shared_memory_read_only =
-            matches!(rc, sys::SQLITE_READONLY_CANTINIT | sys::SQLITE_READONLY);
+        sealed.wal.shared_memory_read_only = rc == sys::SQLITE_READONLY_CANTINIT;
     }
 
     /// After a reader's lock was taken: nothing that it may read changes until it is given up.
@@ -416,9 +355,6 @@ impl Database {
             sealed.wal.generation_is_current = false;
             sealed.begin_write()?;
         }
-        if has(WAL_CHECKPOINT) {
-            sealed.wal.synced = false;
-        }
         if has(WAL_WRITE) {
             sealed.repair()?;
         }
@@ -432,9 +368,6 @@ impl Database {
             self.cache.end();
         }
         let mut sealed = self.sealed.borrow_mut();
-        // A checkpoint that succeeds has synced the database before. One that failed leaves page 1 in the WAL,
-        // where others go on from.
-        sealed.held_first_page = None;
         if has(WAL_RECOVER) {
             sealed.wal.recovering = false;
         }
@@ -513,17 +446,6 @@ pub(super) fn is_our_first_page(page: &[u8]) -> bool {
 
 /// Reads and opens one page of the file (F-21 to F-24).
 pub(super) fn read_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
-    match &sealed.held_first_page {
-        Some(held) if number == 1 => {
-            page.copy_from_slice(held);
-            Ok(())
-        }
-        _ => read_stored_page(sealed, number, page),
-    }
-}
-
-/// Reads and opens one page as it stands in the file.
-fn read_stored_page(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
     let offset = u64::from(number - 1) * page.len() as u64;
     match sealed.raw.read(page, layout::physical(offset))? {
         Read::Full => match sealed.open_page(number, Place::Database, page) {
@@ -548,7 +470,7 @@ fn beyond_the_end(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<C
     if number == 1 {
         return Ok(Code::DATA);
     }
-    read_stored_page(sealed, 1, page)?;
+    read_page(sealed, 1, page)?;
     let count = page_count(page);
     page.fill(0);
     Ok(if u64::from(number) <= count {

@@ -78,6 +78,8 @@ pub fn register_over(name: &str, below: Option<&str>) -> core::result::Result<()
     };
     let c_string =
         |text: &str| CString::new(text).map_err(|_| failed("a VFS name holds a zero byte"));
+    // Here rather than at the first seal: while it registers, no other thread should fork.
+    let _generation = process();
     let own_name = c_string(name)?;
     let below_name = below.map(c_string).transpose()?;
     // SAFETY: the name is null or a string that lives through the call; SQLite returns null or a VFS that
@@ -394,9 +396,6 @@ unsafe extern "C" fn x_close(file: *mut sys::sqlite3_file) -> c_int {
         Box::from_raw((*file.cast::<VfsFile>()).kind)
     };
     match &mut *kind {
-        Kind::Database(database) => {
-            let _in_the_wal = guard(|| database.finish_checkpoint());
-        }
         Kind::Wal(wal) => {
             let _no_frame_without_its_page = guard(|| wal.finish_begun());
         }

@@ -18,7 +18,6 @@ use super::ffi::{self, RawFile, Read};
 use super::layout;
 use super::wal_state::WalState;
 use crate::Error;
-use zeroize::Zeroizing;
 
 /// What a disk writes whole or not at all.
 const SECTOR_LEN: usize = 512;
@@ -39,8 +38,6 @@ pub(crate) struct Sealed {
     batch: Option<Batch>,
     scratch: Vec<u8>,
     pub(super) wal: WalState,
-    /// A page 1 that names more pages than the file has, until it has them.
-    pub(super) held_first_page: Option<Zeroizing<Vec<u8>>>,
     /// Whether older epochs are to be dropped when SQLite next empties the WAL.
     #[cfg(feature = "rusqlite")]
     drops_epochs: bool,
@@ -72,7 +69,6 @@ impl Sealed {
             batch: None,
             scratch: Vec::new(),
             wal: WalState::default(),
-            held_first_page: None,
             #[cfg(feature = "rusqlite")]
             drops_epochs: false,
         };
@@ -186,6 +182,13 @@ impl Sealed {
         };
         self.check_maker(&opened.header, maker_knew_a_secret)?;
         self.check_succession(&opened)?;
+        if self.opened.as_ref().is_some_and(|held| {
+            held.epochs.newest().commitment() != opened.epochs.newest().commitment()
+        }) {
+            // What was derived from a key goes by the epoch's number.
+            self.opener = PageOpener::new();
+            self.end_batch();
+        }
         self.access.remember(&opened.epochs);
         self.page_size = opened.header.page_size();
         self.opened = Some(opened);

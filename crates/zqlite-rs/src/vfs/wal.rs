@@ -222,7 +222,6 @@ impl Wal {
 
     pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
         self.finish_begun()?;
-        self.sealed.borrow_mut().wal.synced = true;
         self.raw.sync_with(flags)
     }
 

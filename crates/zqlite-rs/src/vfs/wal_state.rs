@@ -14,14 +14,12 @@ pub(super) struct WalState {
     pub(super) recovering: bool,
     /// Whether there is a shared-memory index (there is none in exclusive locking mode).
     pub(super) shared_memory: bool,
-    /// Whether that index is read-only, so that SQLite recovers without locks.
+    /// Whether it is read-only and nobody has initialised it, so that SQLite recovers by itself, without locks.
     pub(super) shared_memory_read_only: bool,
     /// That index.
     pub(super) index: WalIndex,
     /// Whether a WAL is open.
     pub(super) open: bool,
-    /// Whether the WAL was synced and the database not yet since: SQLite checkpoints, and will sync that, too.
-    pub(super) synced: bool,
     /// The first 8 bytes of the frame headers that this connection wrote, or read in recovery; zeros where it
     /// did neither.
     pub(super) known: Vec<FrameStart>,
@@ -75,6 +73,15 @@ impl WalState {
             return self.index.page_of_frame(frame);
         }
         self.known_start(frame).map(page_of)
+    }
+
+    /// How many pages the database has after the last commit in the log.
+    pub(super) fn committed_pages(&self) -> u64 {
+        if self.is_indexed() {
+            return self.index.committed_pages().unwrap_or(0).into();
+        }
+        let sizes = self.known.iter().map(|start| commit_size_of(*start));
+        sizes.rev().find(|size| *size > 0).unwrap_or(0).into()
     }
 
     /// Whether the log holds all the pages from `first` to `last`, committed and not yet checkpointed: if they are

@@ -126,7 +126,7 @@ impl Author {
         )
     }
 
-    /// The database gets pages that are free at once, and which no log holds.
+    /// The database gets pages that are free at once.
     fn growth_without_content(&mut self) -> Step {
         Step::Commit(format!(
             "BEGIN; {} CREATE TABLE x(a); INSERT INTO x VALUES (zeroblob(80000)); DROP TABLE x; COMMIT;",

@@ -34,6 +34,7 @@ fn child_role() {
         "checkpoint" => checkpoint_until_all(path, ROWS),
         "create" => create_and_write(path),
         "write-until-killed" => write_rows(path, i64::MAX),
+        "read-shared" => read_with_read_only_shared_memory(path),
         other => panic!("no role {other}"),
     }
 }
@@ -270,4 +271,29 @@ fn what_a_killed_writer_acknowledged_is_there() {
         assert!(acknowledged >= 40, "the writer got nowhere");
         assert_verified(&path);
     }
+}
+
+/// A reader that may not write to the shared memory, which a living writer has initialised.
+fn read_with_read_only_shared_memory(path: &Path) {
+    support::register(path);
+    let uri = format!("file:{}?vfs=zqlite&readonly_shm=1&mode=ro", path.display());
+    let reader = support::open_uri(&uri).unwrap();
+    println!("rows {} .", count(&reader));
+}
+
+#[test]
+fn a_reader_with_read_only_shared_memory_reads_the_log_of_a_living_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let writer = create(&path);
+    mode(&writer, "WAL");
+    writer
+        .execute_batch(
+            "PRAGMA wal_autocheckpoint=0; CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);",
+        )
+        .unwrap();
+    let read = child("read-shared", &path).wait_with_output().unwrap();
+    let said = String::from_utf8(read.stdout).unwrap();
+    assert!(said.contains("rows 2 ."), "{said}");
+    drop(writer);
 }

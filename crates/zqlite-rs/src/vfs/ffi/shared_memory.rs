@@ -29,7 +29,8 @@ pub(super) unsafe extern "C" fn x_shm_map(
     );
     if let (Kind::Database(database), Ok(region)) = (kind, usize::try_from(page)) {
         let mut memory = ptr::null_mut();
-        if rc == sys::SQLITE_OK && !out.is_null() {
+        // Read-only shared memory is mapped, too, where somebody else has initialised it.
+        if matches!(rc, sys::SQLITE_OK | sys::SQLITE_READONLY) && !out.is_null() {
             // SAFETY: SQLite gives a place for the pointer, which the VFS below has set.
             memory = unsafe { *out };
         }

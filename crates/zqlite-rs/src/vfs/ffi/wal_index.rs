@@ -19,6 +19,7 @@ impl WalIndex {
     const FIRST_REGION_FRAMES: u64 = Self::FRAMES_PER_REGION - Self::HEADER_WORDS;
     const SALTS_WORD: usize = 8;
     const LAST_FRAME_WORD: usize = 4;
+    const PAGES_WORD: usize = 5;
     const BACKFILLED_WORD: usize = 24;
     const READ_MARKS_WORD: usize = 25;
     const VERSION_WORDS: usize = 12;
@@ -64,6 +65,11 @@ impl WalIndex {
         let last = self.word(0, Self::LAST_FRAME_WORD)?;
         let backfilled = self.word(0, Self::BACKFILLED_WORD)?.min(last);
         Some(u64::from(backfilled)..u64::from(last))
+    }
+
+    /// How many pages the database has after the last commit.
+    pub(crate) fn committed_pages(&self) -> Option<u32> {
+        self.word(0, Self::PAGES_WORD)
     }
 
     /// The header, while the lock of a reader's `slot` is held: what tells one state of the database from the next.
