@@ -169,9 +169,11 @@ impl Builder {
             flags |= OpenFlags::SQLITE_OPEN_URI;
         }
         let mut connection = self.connect(flags)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, defensive)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        connection.authorizer(Some(move |context: AuthContext<'_>| {
+        // Some versions of rusqlite want it mutable for an authorizer, others do not.
+        let guarded = &mut connection;
+        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, defensive)?;
+        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        guarded.authorizer(Some(move |context: AuthContext<'_>| {
             authorize(&context, allow_attach)
         }))?;
         Ok(connection)
