@@ -29,6 +29,12 @@ pub enum UpdateError {
         /// Number of the slot, from 1.
         number: usize,
     },
+    /// Another slot is for the same key.
+    #[error("slot {number} is for this key already")]
+    DuplicateKey {
+        /// Number of the slot that is, from 1.
+        number: usize,
+    },
     /// Another slot has this label.
     #[error("slot {number} has this label already")]
     DuplicateLabel {
@@ -102,12 +108,9 @@ impl Opened {
         let NewSlot { key, label } = slot;
         let (kind, recipient) =
             wiping_the_stack::<STACK_OF_A_HEADER, _>(|| key.resolve(self.header.file_id(), rng))?;
-        if entries
-            .iter()
-            .any(|entry| entry.details.recipient == recipient)
-        {
-            let index = entries.len();
-            return Err(CreateError::DuplicateRecipient { index }.into());
+        let has_it = |entry: &Entry| entry.details.recipient == recipient;
+        if let Some(index) = entries.iter().position(has_it) {
+            return Err(UpdateError::DuplicateKey { number: index + 1 });
         }
         let details = SlotDetails { recipient, label };
         entries.push(Entry { kind, details });

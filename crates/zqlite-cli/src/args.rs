@@ -11,6 +11,9 @@ use crate::exit::Status;
 use crate::output;
 
 mod examples;
+mod owner;
+
+pub(crate) use owner::{AddRecipient, Recipients, Rekey};
 
 /// Seal SQLite databases so that only the right post-quantum key opens them, and work with them.
 #[derive(Debug, Parser)]
@@ -38,6 +41,12 @@ pub(crate) enum Command {
     /// Make keys that sign sealed databases, and print their public half
     #[command(subcommand)]
     SigningKey(SigningKey),
+    /// See and change who may open a sealed file
+    #[command(subcommand)]
+    Recipients(Recipients),
+    /// Replace a sealed file's key while others work with it
+    #[command(after_help = examples::REKEY)]
+    Rekey(Rekey),
     /// Seal a plain SQLite database into a new file
     #[command(after_help = examples::ENCRYPT)]
     Encrypt(Encrypt),
@@ -76,7 +85,10 @@ impl Command {
     /// have their verdict before they print.
     pub(crate) const fn may_be_cut_short(&self) -> bool {
         match self {
-            Self::Completions { .. } | Self::Inspect(_) | Self::Verify(_) => true,
+            Self::Completions { .. }
+            | Self::Inspect(_)
+            | Self::Recipients(Recipients::List { .. })
+            | Self::Verify(_) => true,
             Self::Query(args) => !args.write,
             Self::Shell(args) => args.read_only,
             Self::Decrypt(_)
@@ -84,6 +96,8 @@ impl Command {
             | Self::Encrypt(_)
             | Self::Keygen(_)
             | Self::Recipient { .. }
+            | Self::Recipients(_)
+            | Self::Rekey(_)
             | Self::SigningKey(_) => false,
         }
     }

@@ -12,6 +12,8 @@ mod inspect;
 mod keygen;
 mod query;
 mod recipient;
+mod recipients;
+mod rekey;
 mod shell;
 mod signing_key;
 mod verify;
@@ -32,6 +34,8 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
         Command::Keygen(output) => keygen::run(output.output.as_deref(), remarks),
         Command::Query(args) => query::run(args, remarks),
         Command::Recipient { identity_file } => recipient::run(&identity_file, remarks),
+        Command::Recipients(args) => recipients::run(args, remarks),
+        Command::Rekey(args) => rekey::run(args, remarks),
         Command::Shell(args) => shell::run(args, remarks),
         Command::SigningKey(SigningKey::Generate(output)) => {
             signing_key::generate(output.output.as_deref(), remarks)

@@ -116,7 +116,9 @@ pub(crate) fn status(error: &anyhow::Error) -> Status {
         }
         if let Some(error) = cause.downcast_ref::<Error>() {
             return match error {
-                Error::Interrupted => Status::Interrupted(crate::process::last_signal()),
+                Error::Interrupted | Error::RekeyStopped { .. } => {
+                    Status::Interrupted(crate::process::last_signal())
+                }
                 error => error.verdict().into(),
             };
         }

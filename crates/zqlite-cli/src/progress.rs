@@ -38,6 +38,33 @@ impl Progress {
             !process::interrupted()
         }
     }
+
+    /// The same for a rekey, which says once for whom it waits.
+    pub(crate) fn rekey_callback(
+        &self,
+        remarks: Remarks,
+    ) -> impl FnMut(zqlite::RekeyProgress<'_>) -> bool + '_ {
+        let mut said = false;
+        move |progress| {
+            self.bar.set_length(progress.total);
+            self.bar.set_position(progress.done);
+            if let Some(holders) = progress.waiting_for.filter(|_| !said) {
+                said = true;
+                let holders = match holders {
+                    [] => "a reader of the log".to_owned(),
+                    [one] => format!("process {one}, which reads the log"),
+                    many => {
+                        let many: Vec<_> = many.iter().map(u32::to_string).collect();
+                        format!("processes {}, which read the log", many.join(", "))
+                    }
+                };
+                self.bar.suspend(|| {
+                    remarks.note(&format!("all pages are sealed anew; waiting for {holders}"));
+                });
+            }
+            !process::interrupted()
+        }
+    }
 }
 
 impl Drop for Progress {

@@ -28,6 +28,35 @@ pub(super) const SIGNING_KEY_PUBLIC: &str = "\
 Examples:
   zqlite signing-key public owner.signing-key > owner.verify";
 
+pub(super) const RECIPIENTS_LIST: &str = "\
+Examples:
+  zqlite recipients list sealed.db -i me.identity
+  zqlite recipients list sealed.db -i me.identity --json";
+
+pub(super) const RECIPIENTS_ADD: &str = "\
+Examples:
+  zqlite recipients add sealed.db -i me.identity -r age1pq1… --label laptop
+  zqlite recipients add sealed.db -i me.identity -R new.recipients --sign-with owner.signing-key
+  zqlite recipients add sealed.db -i me.identity --new-passphrase --label rescue";
+
+pub(super) const RECIPIENTS_REMOVE: &str = "\
+Whoever is removed still knows the file's key, and can read what he copied, and what he can still get hold
+of, until `zqlite rekey` has replaced it.
+
+Examples:
+  zqlite recipients remove sealed.db laptop -i me.identity
+  zqlite recipients remove sealed.db '#3' -i me.identity --sign-with owner.signing-key";
+
+pub(super) const REKEY: &str = "\
+Others may read and write meanwhile. Ctrl-C stops it: the new key is in use then, and the same command
+goes on where it stopped. Everything is written under the new key from the first moment; the old one
+leaves the file when no page is left under it and nobody reads the log any more.
+
+Examples:
+  zqlite rekey sealed.db -i me.identity
+  zqlite rekey sealed.db -i me.identity --sign-with owner.signing-key --rate 0
+  zqlite rekey sealed.db -i me.identity --compromised --keep me --keep rescue";
+
 pub(super) const ENCRYPT: &str = "\
 PLAIN stays as it is; delete it yourself. SEALED appears only when it is complete.
 

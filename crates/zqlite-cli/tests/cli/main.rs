@@ -11,6 +11,7 @@ mod demo;
 mod interrupted;
 mod keys;
 mod killed;
+mod owner;
 mod query_output;
 mod round_trip;
 mod shell;

@@ -28,7 +28,7 @@ mod recipients;
 mod running;
 mod torn;
 
-use support::{PAGE, PAGES_AT, assert_clean, assert_sound, fill, mode, one, ring_of};
+use support::{PAGE, PAGES_AT, assert_sound, fill, mode, one, ring_of};
 
 /// Three keys: the owner's, a colleague's, and that of someone who leaves.
 const OWNER: [u8; 32] = [1; 32];
