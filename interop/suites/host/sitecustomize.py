@@ -1,0 +1,121 @@
+"""Makes every database that a test suite opens a file in WAL mode: a plain one, or a sealed one.
+
+Python imports this module before anything else, in child processes too, if its folder is on PYTHONPATH. It puts a
+subclass in the place of sqlite3.Connection; the class of a connection is the one place that all ways of opening
+one go through.
+
+ZQLITE_SUITE        plain or sealed; without it nothing is changed
+ZQLITE_SUITE_DIR    a folder for the files that stand in for :memory:
+ZQLITE_EXTENSION    sealed: the loadable extension
+ZQLITE_PARAMETERS   sealed: the part of a URI that names VFS and keys
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from urllib.parse import quote
+
+MODE = os.environ.get("ZQLITE_SUITE")
+PARAMETERS = os.environ.get("ZQLITE_PARAMETERS", "")
+Connection = sqlite3.Connection
+
+
+def uri_of(path):
+    """The URI of a file: sealed or plain, as the suite runs."""
+    uri = "file:" + quote(os.fsencode(path))
+    return f"{uri}?{PARAMETERS}" if MODE == "sealed" else uri
+
+
+def load_extension():
+    """Once for each process: the VFS stays registered when this connection is closed."""
+    connection = Connection(":memory:")
+    connection.enable_load_extension(True)
+    connection.load_extension(os.environ["ZQLITE_EXTENSION"])
+    connection.close()
+
+
+def make_template():
+    """An empty database in WAL mode: copied to where a test expects a new one."""
+    path = os.path.join(tempfile.mkdtemp(dir=os.environ["ZQLITE_SUITE_DIR"]), "template.db")
+    connection = Connection(uri_of(path), uri=True)
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    connection.close()
+    if mode != "wal":
+        raise RuntimeError(f"journal mode {mode}")
+    with open(path, "rb") as file:
+        is_sealed = file.read(13) == b"zqlite sealed"
+    if is_sealed != (MODE == "sealed"):
+        raise RuntimeError("the suite would run on files of the wrong kind")
+    return path
+
+
+def provide(path):
+    """Puts an empty database in WAL mode where there is no file, if there can be one."""
+    parent = os.path.dirname(os.path.abspath(os.fsdecode(path)))
+    if os.path.isdir(parent) and os.access(parent, os.W_OK) and not os.path.lexists(path):
+        shutil.copyfile(TEMPLATE, path)
+
+
+def mapped(database, uri):
+    """What is opened in the place of `database`: a name, and whether it is a URI."""
+    if not isinstance(database, (str, bytes, os.PathLike)):
+        return database, uri
+    name = os.fspath(database)
+    if name in (":memory:", b":memory:"):
+        folder = os.path.dirname(TEMPLATE)
+        handle, path = tempfile.mkstemp(suffix=".db", dir=folder)
+        os.close(handle)
+        shutil.copyfile(TEMPLATE, path)
+        return uri_of(path), True
+    if not name or (isinstance(name, str) and "\0" in name):
+        return database, uri
+    if uri and isinstance(name, str) and name.startswith("file:"):
+        if MODE != "sealed" or "memory" in name or "vfs=" in name:
+            return database, uri
+        return name + ("&" if "?" in name else "?") + PARAMETERS, True
+    provide(name)
+    return (uri_of(name), True) if MODE == "sealed" else (database, uri)
+
+
+class SuiteConnection(Connection):
+    """A connection to a file, where :memory: is asked for, and to a sealed one, in a sealed run."""
+
+    def __init__(self, database, *args, **kwargs):
+        # The positional arguments of sqlite3.connect after the database; `uri` is the seventh.
+        uri = args[6] if len(args) > 6 else kwargs.get("uri", False)
+        database, uri = mapped(database, uri)
+        if len(args) > 6:
+            args = (*args[:6], uri, *args[7:])
+        else:
+            kwargs["uri"] = uri
+        super().__init__(database, *args, **kwargs)
+
+    def execute(self, sql, *args):
+        """As ever, but that a file that is attached by name is mapped, too."""
+        attach = isinstance(sql, str) and re.fullmatch(r'(\s*ATTACH DATABASE )"([^":]+)"(.*)', sql)
+        if attach:
+            provide(attach[2])
+            sql = f"{attach[1]}'{uri_of(attach[2])}'{attach[3]}" if MODE == "sealed" else sql
+        return super().execute(sql, *args)
+
+
+def connect(database, *args, **kwargs):
+    """sqlite3.connect, with the class above where no other is asked for."""
+    if len(args) <= 4 and "factory" not in kwargs:
+        kwargs["factory"] = SuiteConnection
+    return plain_connect(database, *args, **kwargs)
+
+
+if MODE:
+    if MODE == "sealed":
+        load_extension()
+    TEMPLATE = make_template()
+    plain_connect = sqlite3.connect
+    # Tests look at the names of classes.
+    SuiteConnection.__name__ = SuiteConnection.__qualname__ = "Connection"
+    SuiteConnection.__module__ = "sqlite3"
+    for module in (sqlite3, sqlite3.dbapi2):
+        module.Connection = SuiteConnection
+        module.connect = connect
