@@ -5,6 +5,7 @@
     reason = "helpers of tests are no tests to clippy"
 )]
 
+mod age;
 mod bad_input;
 mod closed_stdout;
 mod demo;
