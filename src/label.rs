@@ -73,6 +73,10 @@ pub const ALL: [Label; 17] = [
 
 /// The first 16 bytes of each header copy.
 pub const MAGIC: [u8; 16] = *b"zqlite sealed\r\n\x1a";
+/// The first 16 bytes of a seal: the signed state of a whole database.
+pub const SEAL_MAGIC: [u8; 16] = *b"zqlite state\r\n\x1a\n";
+/// The first 16 bytes of the proof that a page belongs to a sealed state.
+pub const PROOF_MAGIC: [u8; 16] = *b"zqlite proof\r\n\x1a\n";
 
 #[cfg(test)]
 mod tests {

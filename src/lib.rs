@@ -21,6 +21,7 @@ pub mod mldsa;
 pub mod mlkem;
 pub mod page;
 pub mod passphrase;
+pub mod seal;
 mod secret;
 pub mod slot;
 pub mod text;
