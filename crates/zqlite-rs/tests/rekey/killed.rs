@@ -1,6 +1,6 @@
 //! Whoever changes the header or the key is killed at random moments, while two processes write.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -30,6 +30,7 @@ fn child_role() {
     match role.as_str() {
         "write" => write_for_ever(&path, number(NUMBER).unwrap().try_into().unwrap()),
         "update" => update_for_ever(&path),
+        "read" => read_until_told(&path),
         "rekey" => {
             println!("\nbegun .");
             rekey(&path);
@@ -69,18 +70,28 @@ fn update_for_ever(path: &Path) {
     }
 }
 
+/// Reads the log, and keeps it, until stdin is closed.
+fn read_until_told(path: &Path) {
+    let connection = open_with(path, COLLEAGUE).unwrap();
+    connection
+        .execute_batch("BEGIN; SELECT count(*) FROM t;")
+        .unwrap();
+    println!("\nreads .");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
 fn patient() -> OwnerOptions {
     let mut options = owner();
     options.patience = Duration::from_secs(60);
     options
 }
 
-struct Role {
-    child: Child,
+pub(super) struct Role {
+    pub(super) child: Child,
     said: BufReader<ChildStdout>,
 }
 
-fn start(role: &str, path: &Path, number: i64) -> Role {
+pub(super) fn start(role: &str, path: &Path, number: i64) -> Role {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "killed::child_role",
@@ -91,11 +102,20 @@ fn start(role: &str, path: &Path, number: i64) -> Role {
         .env(ROLE, role)
         .env(FILE, path)
         .env(NUMBER, number.to_string())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let said = BufReader::new(child.stdout.take().unwrap());
     Role { child, said }
+}
+
+impl Role {
+    /// Waits until it has said this.
+    pub(super) fn says(&mut self, expected: &str) {
+        let mut lines = self.said.by_ref().lines().map_while(Result::ok);
+        assert!(lines.any(|line| line == expected), "{expected}");
+    }
 }
 
 /// A process that writes as long as this lives.

@@ -167,3 +167,55 @@ fn a_damaged_page_keeps_the_old_key_in_the_file() {
     assert!(rekey(&path).continued);
     assert!(opened(&path, OWNER).header.older_epochs().is_empty());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_keeps_the_log_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder, "WAL");
+    let writer = open_with(&path, OWNER).unwrap();
+    writer
+        .execute("INSERT INTO t(b) VALUES ('in the log')", [])
+        .unwrap();
+    let mut reader = killed::start("read", &path, 0);
+    reader.says("reads .");
+    writer
+        .execute("INSERT INTO t(b) VALUES ('behind the reader')", [])
+        .unwrap();
+    let id = reader.child.id();
+    let mut named = 0;
+    let done = zqlite::rekey(&path, RekeyOptions::new(ring_of(OWNER)), &mut |progress| {
+        if let Some(holders) = progress.waiting_for {
+            if holders == [id] {
+                named += 1;
+            }
+            drop(reader.child.stdin.take());
+        }
+        true
+    });
+    assert_eq!(done.unwrap().epoch, 2);
+    assert!(named > 0);
+    assert!(reader.child.wait().unwrap().success());
+}
+
+#[test]
+fn pages_of_every_size_are_sealed_anew() {
+    let mut ran = 0;
+    for size in [8_192, 16_384, 32_768, 65_536] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let connection = support::create_sized(&path, size);
+        fill(&connection, 3_000);
+        drop(connection);
+        let done = zqlite::rekey(&path, RekeyOptions::new(support::ring()), &mut |_| true).unwrap();
+        assert!(done.pages > 15);
+        let connection = support::open(&path);
+        assert_sound(&connection);
+        assert_eq!(support::count(&connection), 3_000);
+        drop(connection);
+        support::assert_clean(&path);
+        assert_eq!(support::header_of(&path).header.min_epoch(), 2);
+        ran += 1;
+    }
+    assert_eq!(ran, 4);
+}
