@@ -21,7 +21,7 @@ pub(crate) fn run(engine: Engine, folder: &Path, slots: u32) -> Result<Report> {
     let identities: Vec<Identity> = (0..slots)
         .map(|_| Identity::generate(&mut zqlite::os_rng()))
         .collect();
-    let report = match engine {
+    match engine {
         Engine::Plain => {
             let connection = database.anew()?.open()?;
             connection.execute_batch("CREATE TABLE t(a)")?;
@@ -54,8 +54,7 @@ pub(crate) fn run(engine: Engine, folder: &Path, slots: u32) -> Result<Report> {
                 })
             })
         }
-    };
-    report
+    }
 }
 
 fn opens(open: impl Fn() -> Result<Connection>) -> Result<Work> {

@@ -1,6 +1,10 @@
 //! A checkpoint lets the file grow: what it may take for a page that was never there, and what was cut off (F-24).
 #![cfg(feature = "pq")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may panic"
+)]
 
 use rusqlite::Connection;
 use tempfile::TempDir;

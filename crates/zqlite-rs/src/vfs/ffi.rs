@@ -395,11 +395,8 @@ unsafe extern "C" fn x_close(file: *mut sys::sqlite3_file) -> c_int {
         (*file).pMethods = ptr::null();
         Box::from_raw((*file.cast::<VfsFile>()).kind)
     };
-    match &mut *kind {
-        Kind::Wal(wal) => {
-            let _no_frame_without_its_page = guard(|| wal.finish_begun());
-        }
-        _ => {}
+    if let Kind::Wal(wal) = &mut *kind {
+        let _no_frame_without_its_page = guard(|| wal.finish_begun());
     }
     let raw = kind.raw();
     drop(kind);
