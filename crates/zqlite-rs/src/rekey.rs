@@ -115,6 +115,9 @@ pub fn rekey(path: &Path, options: RekeyOptions, progress: Report<'_>) -> Result
         patience,
     } = options;
     let mut connection = open_owned(path, keyring, signed_by, patience)?;
+    // As SQLite resolved it: whoever opens the file by another name finds the same journal.
+    let resolved = with_sealed(&connection, |sealed, _| Ok(sealed.path().to_owned()));
+    let path = &*resolved.map_err(|code| code.at(path))?;
     let journal = RekeyJournal::open(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::WouldBlock => Error::RekeyRuns {
             path: path.to_owned(),

@@ -85,7 +85,7 @@ impl Sealed {
         self.opened.is_some() || !self.access.is_layout_set_by_client()
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -579,8 +579,9 @@ impl Sealed {
     }
 }
 
-/// Syncs the folder of a file, so that a rollback journal that was deleted stays deleted.
-fn sync_folder(path: &Path) -> Result<()> {
+/// Syncs the folder of a file, so that a rollback journal that was deleted stays deleted, and a rekey journal that was made
+/// is found.
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
     if cfg!(unix)
         && let Some(folder) = path.parent()
     {

@@ -118,3 +118,38 @@ fn a_journal_that_somebody_put_there_changes_no_page() {
     let failed = zqlite::rekey(&copy, RekeyOptions::new(ring_of(OWNER)), &mut |_| true);
     assert_eq!(failed.unwrap_err().verdict(), zqlite::Verdict::Damaged);
 }
+
+#[test]
+fn a_file_that_is_named_by_a_link_has_its_journal_beside_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder, "WAL");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let mut seen = 0;
+    let done = zqlite::rekey(&link, RekeyOptions::new(ring_of(OWNER)), &mut |_| {
+        assert!(support::beside(&path, "-rekey").exists());
+        assert!(!support::beside(&link, "-rekey").exists());
+        let second = zqlite::rekey(&path, RekeyOptions::new(ring_of(OWNER)), &mut |_| true);
+        assert!(matches!(second, Err(Error::RekeyRuns { .. })));
+        seen += 1;
+        true
+    });
+    assert_eq!(done.unwrap().epoch, 2);
+    assert!(seen > 0);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_journal_is_not_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder, "WAL");
+    let other = folder.path().join("precious");
+    std::fs::write(&other, "precious").unwrap();
+    std::os::unix::fs::symlink(&other, support::beside(&path, "-rekey")).unwrap();
+    let refused = zqlite::rekey(&path, RekeyOptions::new(ring_of(OWNER)), &mut |_| true);
+    assert!(matches!(refused, Err(Error::Io { .. })));
+    assert_eq!(std::fs::read(&other).unwrap(), b"precious");
+    assert_eq!(opened(&path, OWNER).header.epoch(), 1);
+    std::fs::remove_file(support::beside(&path, "-rekey")).unwrap();
+    assert_eq!(rekey(&path).epoch, 2);
+}

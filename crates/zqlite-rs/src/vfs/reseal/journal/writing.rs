@@ -9,6 +9,7 @@ use zqlite_pq::epoch::FileId;
 use super::{HEADER_LEN, MAGIC, NUMBER_LEN, beside, header_of};
 use crate::target::is_same_file;
 use crate::vfs::code::{Code, Result};
+use crate::vfs::sealed::sync_folder;
 
 /// The journal of a running rekey, locked for as long as this lives.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ impl RekeyJournal {
             })?;
             // One that ended between the opening and the lock has removed the file.
             if is_same_file(&file, &path) {
+                sync_folder(&path)
+                    .map_err(|_| std::io::Error::other("the folder cannot be synced"))?;
                 return Ok(Self {
                     path,
                     file,
