@@ -34,6 +34,8 @@ pub struct Builder {
     create: Option<Vec<NewSlot>>,
     page_size: PageSize,
     signing_key: Option<SigningKey>,
+    #[cfg(feature = "pq")]
+    anchor: Option<std::sync::Arc<dyn crate::Anchor>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,8 @@ impl Builder {
             create: None,
             page_size: PageSize::default(),
             signing_key: None,
+            #[cfg(feature = "pq")]
+            anchor: None,
         }
     }
 
@@ -102,6 +106,14 @@ impl Builder {
     #[must_use]
     pub fn accept_any_maker(mut self) -> Self {
         self.maker = MakerRule::Any;
+        self
+    }
+
+    /// Opens the file only if its header is not older than the last one that the anchor has seen.
+    #[cfg(feature = "pq")]
+    #[must_use]
+    pub fn anchor(mut self, anchor: std::sync::Arc<dyn crate::Anchor>) -> Self {
+        self.anchor = Some(anchor);
         self
     }
 

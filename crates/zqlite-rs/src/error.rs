@@ -154,6 +154,47 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A state cannot be sealed: somebody is in the way, or there is nothing to seal.
+    #[error("{}: cannot be sealed: {what}", path.display())]
+    CannotSeal {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// What is given as a seal, or as a proof, is none.
+    #[error("{}: {what}", path.display())]
+    BadSeal {
+        /// The seal or proof.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file is not in the state that was sealed, or a proof does not belong to it.
+    #[error("{}: not the sealed state: {what}", path.display())]
+    NotSealedState {
+        /// The file, or the proof.
+        path: PathBuf,
+        /// What differs, as far as a seal can tell.
+        what: String,
+    },
+    /// The anchor has seen a newer header of this file.
+    #[error(
+        "{}: an old copy of the header: generation {found}, revision {found_revision}, and the anchor has seen {seen}, {seen_revision}",
+        path.display()
+    )]
+    HeaderTooOld {
+        /// The file.
+        path: PathBuf,
+        /// The header's generation.
+        found: u64,
+        /// The header's revision.
+        found_revision: u64,
+        /// The generation that was seen.
+        seen: u64,
+        /// The revision that was seen.
+        seen_revision: u64,
+    },
     /// The target exists and was not to be replaced.
     #[error("{}: exists already", path.display())]
     Exists {
@@ -183,7 +224,11 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::NoKey { .. } => Verdict::NoKey,
-            Self::Damaged { .. } | Self::GenerationTooOld { .. } => Verdict::Damaged,
+            Self::Damaged { .. }
+            | Self::GenerationTooOld { .. }
+            | Self::HeaderTooOld { .. }
+            | Self::NotSealedState { .. }
+            | Self::BadSeal { .. } => Verdict::Damaged,
             Self::SignatureMissing { .. } | Self::SignatureUnexpected { .. } => Verdict::Signature,
             #[cfg(feature = "rusqlite")]
             Self::Sqlite(error) => sqlite_verdict(error),

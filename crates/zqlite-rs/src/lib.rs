@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "pq")]
+mod anchor;
 #[cfg(feature = "rusqlite")]
 mod builder;
 mod error;
@@ -15,6 +17,8 @@ mod recipients;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod rekey;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod seal;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod target;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod transfer;
@@ -23,6 +27,8 @@ mod verify;
 #[cfg(feature = "pq")]
 pub mod vfs;
 
+#[cfg(feature = "pq")]
+pub use anchor::{Anchor, AnchorVerdict, FileAnchor, MemoryAnchor, Sighting};
 #[cfg(feature = "rusqlite")]
 pub use builder::Builder;
 pub use error::{Error, Verdict};
@@ -38,6 +44,10 @@ pub use recipients::{SlotInfo, Who, add_recipient, recipients, remove_recipients
 pub use rekey::{RekeyOptions, RekeyProgress, Rekeyed, rekey};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use seal::{
+    SealOptions, check_proof, prove, prove_to, read_proof, read_seal, seal, seal_to, verify_seal,
+};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub use transfer::{DecryptOptions, EncryptOptions, Encrypted, Progress, decrypt, encrypt};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]

@@ -16,7 +16,7 @@ use crate::recipients::{SlotInfo, Who, find_all, slots_of};
 use crate::vfs::{CheckpointHold, Code, RekeyJournal, Resealed, Sealed, with_sealed};
 use crate::{Error, os_rng};
 
-mod pinned;
+pub(crate) mod pinned;
 
 /// How many bytes are sealed anew in one step, unthrottled.
 const STEP: u64 = 4 << 20;

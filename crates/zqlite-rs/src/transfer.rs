@@ -16,7 +16,7 @@ use zqlite_pq::page::{PageSize, TRAILER_LEN};
 use crate::Error;
 use crate::builder::{check_path, not_a_uri};
 use crate::target::Target;
-use crate::verify::open_reading;
+use crate::verify::open_reading_anchored;
 use crate::vfs::{self, Access, default_vfs_name};
 
 mod schema_order;
@@ -89,6 +89,8 @@ pub struct DecryptOptions {
     pub signed_by: Option<Expected>,
     /// Replace an existing target.
     pub force: bool,
+    /// What remembers the newest header that was seen.
+    pub anchor: Option<std::sync::Arc<dyn crate::Anchor>>,
 }
 
 impl DecryptOptions {
@@ -99,6 +101,7 @@ impl DecryptOptions {
             keyring,
             signed_by: None,
             force: false,
+            anchor: None,
         }
     }
 }
@@ -171,7 +174,7 @@ pub fn decrypt(
     options: DecryptOptions,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(), Error> {
-    let source = open_reading(sealed, options.keyring, options.signed_by)?;
+    let source = open_reading_anchored(sealed, options.keyring, options.signed_by, options.anchor)?;
     let shape = Shape::of(&source)?;
     let target = Target::create(plain, options.force)?;
     let plain_vfs = default_vfs_name().unwrap_or_default();

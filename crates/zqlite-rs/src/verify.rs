@@ -1,6 +1,7 @@
 //! What can be verified of a sealed file with a key: every page, the WAL, and SQLite's structures.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 use zqlite_pq::VerifyingKey;
@@ -10,7 +11,7 @@ use zqlite_pq::header::{CopyState, Expected, Keyring, Opened};
 use crate::builder::{check_path, open_sealed};
 use crate::error::is_damage;
 use crate::vfs::{self, Access, with_sealed};
-use crate::{Error, Progress};
+use crate::{Anchor, Error, Progress};
 
 /// Pages that are checked between two reports of progress.
 const PAGES_PER_STEP: u64 = 1_024;
@@ -27,6 +28,8 @@ pub struct VerifyOptions {
     pub signed_by: Option<Expected>,
     /// The lowest acceptable generation of the header.
     pub min_generation: Option<u64>,
+    /// What remembers the newest header that was seen.
+    pub anchor: Option<Arc<dyn Anchor>>,
 }
 
 impl VerifyOptions {
@@ -37,6 +40,7 @@ impl VerifyOptions {
             keyring,
             signed_by: None,
             min_generation: None,
+            anchor: None,
         }
     }
 }
@@ -74,7 +78,8 @@ pub fn verify(
     options: VerifyOptions,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<VerifyReport, Error> {
-    let connection = open_reading(path, options.keyring, options.signed_by)?;
+    let connection =
+        open_reading_anchored(path, options.keyring, options.signed_by, options.anchor)?;
     let mut report = header_report(&connection, path)?;
     if let Some(minimum) = options.min_generation
         && report.generation < minimum
@@ -111,6 +116,16 @@ pub(crate) fn open_reading(
     keyring: Keyring,
     signed_by: Option<Expected>,
 ) -> Result<Connection, Error> {
+    open_reading_anchored(path, keyring, signed_by, None)
+}
+
+/// The same, if the header is not older than the last one that the anchor has seen.
+pub(crate) fn open_reading_anchored(
+    path: &Path,
+    keyring: Keyring,
+    signed_by: Option<Expected>,
+    anchor: Option<Arc<dyn Anchor>>,
+) -> Result<Connection, Error> {
     vfs::register()?;
     check_path(path, false)?;
     let hot = std::fs::metadata(crate::inspect::beside(path, "-journal"))
@@ -118,6 +133,10 @@ pub(crate) fn open_reading(
     let access = match signed_by {
         Some(expected) => Access::new(keyring).signed_by(expected),
         None => Access::new(keyring).accept_any_maker(),
+    };
+    let access = match anchor {
+        Some(anchor) => access.anchor(anchor),
+        None => access,
     };
     let flags = if hot {
         OpenFlags::SQLITE_OPEN_READ_WRITE

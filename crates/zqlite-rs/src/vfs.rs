@@ -12,6 +12,8 @@ pub(crate) mod layout;
 mod read_cache;
 mod reseal;
 mod sealed;
+#[cfg(feature = "rusqlite")]
+mod stored;
 mod temp;
 mod wal;
 mod wal_state;
@@ -24,9 +26,13 @@ pub use access::{
 #[cfg(feature = "rusqlite")]
 pub(crate) use code::Code;
 #[cfg(feature = "rusqlite")]
-pub(crate) use ffi::{CheckpointHold, default_vfs_name, reserve_trailer, with_sealed};
+pub(crate) use ffi::{
+    CheckpointHold, KeylessFile, RawFile, default_vfs_name, reserve_trailer, with_sealed,
+};
 pub use ffi::{NAME, register, register_over};
 #[cfg(feature = "rusqlite")]
 pub(crate) use reseal::{RekeyJournal, Resealed};
 #[cfg(feature = "rusqlite")]
 pub(crate) use sealed::{Sealed, header_error};
+#[cfg(feature = "rusqlite")]
+pub(crate) use stored::{hole_is_zero, read_stored, stored_copies};

@@ -18,6 +18,9 @@ impl Builder {
             MakerRule::SignedBy(expected) => access.signed_by(expected),
             MakerRule::Any => access.accept_any_maker(),
         };
+        if let Some(anchor) = self.anchor {
+            access = access.anchor(anchor);
+        }
         if let Some(slots) = self.create
             && flags.contains(OpenFlags::SQLITE_OPEN_CREATE)
         {

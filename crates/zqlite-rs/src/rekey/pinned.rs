@@ -8,7 +8,7 @@ const READERS_OF_THE_LOG: core::ops::RangeInclusive<u64> = 124..=127;
 const LOCKS_OF_THE_FILE: core::ops::RangeInclusive<u64> = 0x4000_0000..=0x4000_01ff;
 
 /// The ids of other processes that read the log (or, without one, that have locked the file), ascending.
-pub(super) fn by(database: &Path, log: bool) -> Vec<u32> {
+pub(crate) fn by(database: &Path, log: bool) -> Vec<u32> {
     let (file, bytes) = if log {
         (crate::inspect::beside(database, "-shm"), READERS_OF_THE_LOG)
     } else {

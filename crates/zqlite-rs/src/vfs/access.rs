@@ -9,7 +9,7 @@ use zqlite_pq::SigningKey;
 use zqlite_pq::header::{EpochSet, Expected, Header, Keyring, NewHeader, NewSlot};
 use zqlite_pq::page::PageSize;
 
-use crate::{Error, os_rng};
+use crate::{Anchor, Error, os_rng};
 
 /// Whose files are accepted.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,8 @@ pub struct Access {
     client_sets_layout: bool,
     /// Epoch keys that one connection unwrapped: the next one needs no key encapsulation and no Argon2id.
     known: Mutex<Option<EpochSet>>,
+    /// What remembers the newest header that was seen.
+    anchor: Option<Arc<dyn Anchor>>,
 }
 
 impl Access {
@@ -67,6 +69,14 @@ impl Access {
     #[must_use]
     pub fn accept_any_maker(mut self) -> Self {
         self.maker = Maker::Any;
+        self
+    }
+
+    /// Refuses a header that is older than the last one that the anchor has seen, when the file is opened and whenever
+    /// its header is read again.
+    #[must_use]
+    pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
+        self.anchor = Some(anchor);
         self
     }
 
@@ -105,6 +115,10 @@ impl Access {
 
     pub(crate) const fn maker(&self) -> &Maker {
         &self.maker
+    }
+
+    pub(crate) fn anchored(&self) -> Option<&dyn Anchor> {
+        self.anchor.as_deref()
     }
 
     /// The page size that a new file gets.

@@ -53,7 +53,7 @@ impl From<&Error> for Code {
     fn from(error: &Error) -> Self {
         match error {
             Error::NotSealed { .. } | Error::Empty { .. } => Self::NOTADB,
-            Error::Damaged { .. } => Self::CORRUPT,
+            Error::Damaged { .. } | Error::HeaderTooOld { .. } => Self::CORRUPT,
             Error::NoKey { .. }
             | Error::MakerUnspecified { .. }
             | Error::SignatureMissing { .. }

@@ -31,6 +31,8 @@ use crate::Error;
 #[cfg(feature = "rusqlite")]
 mod connection;
 mod control;
+#[cfg(feature = "rusqlite")]
+mod keyless;
 mod passed_on;
 mod process;
 mod raw;
@@ -40,6 +42,8 @@ mod wal_index;
 
 #[cfg(feature = "rusqlite")]
 pub(crate) use connection::{CheckpointHold, reserve_trailer, with_sealed};
+#[cfg(feature = "rusqlite")]
+pub(crate) use keyless::KeylessFile;
 pub(crate) use process::generation as process;
 pub(crate) use raw::{RawFile, Read};
 pub(crate) use wal_index::WalIndex;

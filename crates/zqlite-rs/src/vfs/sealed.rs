@@ -10,6 +10,7 @@ use zqlite_pq::header::{
 };
 use zqlite_pq::label::MAGIC;
 use zqlite_pq::page::{PageContext, PageOpener, PageSealer, PageSize, Place, SealError, Trailer};
+use zqlite_pq::seal;
 use zqlite_pq::slot::SlotKind;
 
 use super::access::{self, Access, Maker};
@@ -17,7 +18,7 @@ use super::code::{Code, Result};
 use super::ffi::{self, RawFile, Read};
 use super::layout;
 use super::wal_state::WalState;
-use crate::Error;
+use crate::{AnchorVerdict, Error, Sighting};
 
 /// What a disk writes whole or not at all.
 const SECTOR_LEN: usize = 512;
@@ -182,6 +183,7 @@ impl Sealed {
         };
         self.check_maker(&opened.header, maker_knew_a_secret)?;
         self.check_succession(&opened)?;
+        self.check_anchor(&opened)?;
         if self.opened.as_ref().is_some_and(|held| {
             held.epochs.newest().commitment() != opened.epochs.newest().commitment()
         }) {
@@ -263,6 +265,34 @@ impl Sealed {
                 path: self.path.clone(),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// An authentic header may be an old one: what remembers newer ones is asked, and told.
+    fn check_anchor(&self, opened: &Opened) -> core::result::Result<(), Error> {
+        let Some(anchor) = self.access.anchored() else {
+            return Ok(());
+        };
+        let stamp = opened.header.stamp();
+        let copy = opened.header.encode(opened.epochs.newest());
+        let sighting = Sighting {
+            file_id: *opened.header.file_id(),
+            stamp,
+            header_hash: seal::header_hash(&copy),
+            settled: opened.is_healthy(),
+        };
+        match anchor.check(&sighting)? {
+            AnchorVerdict::Current => Ok(()),
+            AnchorVerdict::Older { seen } => Err(Error::HeaderTooOld {
+                path: self.path.clone(),
+                found: stamp.generation,
+                found_revision: stamp.revision,
+                seen: seen.generation,
+                seen_revision: seen.revision,
+            }),
+            AnchorVerdict::Forked => Err(self.damaged(
+                "the header is another than the anchor has seen under this generation and revision",
+            )),
         }
     }
 
@@ -421,6 +451,8 @@ impl Sealed {
         // Read back: what the next reader finds is what we hold.
         let (a, b) = self.read_copies()?;
         let opened = header::reopen(&a, &b, epochs).map_err(|_| Code::WRITE)?;
+        // What an anchor cannot be told now, the next opening tells it, or fails.
+        drop(self.check_anchor(&opened));
         self.page_size = opened.header.page_size();
         self.opened = Some(opened);
         Ok(())

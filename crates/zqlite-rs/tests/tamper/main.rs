@@ -22,6 +22,7 @@ mod probe;
 #[path = "../support/support.rs"]
 mod support;
 
+mod caught;
 mod hot;
 mod journal;
 mod log;

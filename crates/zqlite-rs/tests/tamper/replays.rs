@@ -1,5 +1,6 @@
 //! Older copies, which are authentic: nothing outside the files says how new they are. What DESIGN and SECURITY.md call
-//! accepted is accepted, and `verify` finds nothing wrong with it. A signed state of the whole file would; there is none.
+//! accepted is accepted, and `verify` finds nothing wrong with it. What a signed state of the whole file and an anchor make of
+//! it is in `caught`.
 
 use std::fs;
 

@@ -130,3 +130,20 @@ fn the_trailer_of_the_other_database_of_the_transaction_does_not_fit() {
     b.assert(&foreign, true, "the other's trailer");
     b.assert(&b.journal, false, "its own");
 }
+
+/// In one of two files the transaction is undone, and in the other not.
+#[test]
+fn a_seal_catches_a_transaction_over_several_files_that_was_undone_in_one() {
+    let (_dir, [member, _]) = committed("zq-tamper-caught");
+    fs::write(&member.path, &member.database).unwrap();
+    drop(fs::remove_file(journal(&member.path)));
+    let seal = crate::caught::sealed(&member.path);
+    // The trailer altered; and the super-journal that it names there again, as before it was deleted.
+    let mut altered = member.journal.clone();
+    let at = trailer_of(&altered);
+    altered[at] ^= 1;
+    member.assert(&altered, true, "accepted: an altered trailer");
+    crate::caught::assert_caught(&member.path, &seal);
+    member.assert(&member.journal, false, "the trailer as it was");
+    crate::caught::assert_fits(&member.path, &seal);
+}
