@@ -12,8 +12,10 @@ use crate::output;
 
 mod examples;
 mod owner;
+mod seal;
 
 pub(crate) use owner::{AddRecipient, Recipients, Rekey};
+pub(crate) use seal::{Anchored, Proof, Seal};
 
 /// Seal SQLite databases so that only the right post-quantum key opens them, and work with them.
 #[derive(Debug, Parser)]
@@ -65,6 +67,12 @@ pub(crate) enum Command {
     /// Check every page, both header copies and the database's structure
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
+    /// Sign the state of a sealed database: every byte of its file
+    #[command(after_help = examples::SEAL)]
+    Seal(Seal),
+    /// Make or check the proof that a page belongs to a sealed state
+    #[command(after_help = examples::PROOF)]
+    Proof(Proof),
     /// See the whole story on a generated database: keys, seal, query, the attacks that fail
     #[command(after_help = examples::DEMO)]
     Demo {
@@ -89,6 +97,7 @@ impl Command {
             | Self::Inspect(_)
             | Self::Recipients(Recipients::List { .. })
             | Self::Verify(_) => true,
+            Self::Proof(args) => args.check.is_some(),
             Self::Query(args) => !args.write,
             Self::Shell(args) => args.read_only,
             Self::Decrypt(_)
@@ -98,6 +107,7 @@ impl Command {
             | Self::Recipient { .. }
             | Self::Recipients(_)
             | Self::Rekey(_)
+            | Self::Seal(_)
             | Self::SigningKey(_) => false,
         }
     }
@@ -179,6 +189,8 @@ pub(crate) struct Decrypt {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) anchored: Anchored,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +206,8 @@ pub(crate) struct Query {
     pub(crate) write: bool,
     #[command(flatten)]
     pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) anchored: Anchored,
     #[command(flatten)]
     pub(crate) mode: Mode,
 }
@@ -214,6 +228,8 @@ pub(crate) struct ShellArgs {
     pub(crate) history: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) anchored: Anchored,
     #[command(flatten)]
     pub(crate) mode: Mode,
 }
@@ -236,11 +252,17 @@ pub(crate) struct Verify {
     /// Refuse a header of a lower generation: an old copy of the file
     #[arg(long, value_name = "N")]
     pub(crate) min_generation: Option<u64>,
+    /// Check that every byte is as this seal says, without any key of SEALED; --signed-by names the seal's signer
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "signed_by",
+        conflicts_with_all = ["min_generation", "anchor", "identity", "passphrase", "passphrase_file", "raw_key_file"])]
+    pub(crate) seal: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) anchored: Anchored,
 }
 
 /// The keys that open a sealed file, and who must have made it.

@@ -10,10 +10,12 @@ mod decrypt;
 mod encrypt;
 mod inspect;
 mod keygen;
+mod proof;
 mod query;
 mod recipient;
 mod recipients;
 mod rekey;
+mod seal;
 mod shell;
 mod signing_key;
 mod verify;
@@ -32,10 +34,12 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
         Command::Encrypt(args) => encrypt::run(args, remarks),
         Command::Inspect(args) => inspect::run(&args),
         Command::Keygen(output) => keygen::run(output.output.as_deref(), remarks),
+        Command::Proof(args) => proof::run(&args, remarks),
         Command::Query(args) => query::run(args, remarks),
         Command::Recipient { identity_file } => recipient::run(&identity_file, remarks),
         Command::Recipients(args) => recipients::run(args, remarks),
         Command::Rekey(args) => rekey::run(args, remarks),
+        Command::Seal(args) => seal::run(&args, remarks),
         Command::Shell(args) => shell::run(args, remarks),
         Command::SigningKey(SigningKey::Generate(output)) => {
             signing_key::generate(output.output.as_deref(), remarks)

@@ -216,6 +216,12 @@ fn library_hint(error: &Error) -> Option<&'static str> {
         Error::Damaged { .. } => {
             Some("`zqlite verify` lists what is damaged; restore the file from a backup")
         }
+        Error::NotSealedState { .. } => Some(
+            "any commit changes the file: seal it again after one; if there was none, restore what was sealed from a backup",
+        ),
+        Error::HeaderTooOld { .. } => Some(
+            "somebody put back an older copy of the file, or the anchor is that of a newer one: restore the newest backup",
+        ),
         Error::Sqlite(_) if error.verdict() == Verdict::Damaged => Some(
             "a page is altered or damaged; `zqlite verify` lists what is, restore the file from a backup",
         ),

@@ -1,11 +1,12 @@
 //! Opening a sealed file with the keys that the command line names.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
-use zqlite::Builder;
 use zqlite::pq::header::{Expected, Keyring};
 use zqlite::rusqlite::Connection;
+use zqlite::{Anchor, Builder};
 
 use crate::args::Keys;
 use crate::exit::Fault;
@@ -27,6 +28,8 @@ pub(crate) enum Access {
 pub(crate) struct Credentials {
     pub(crate) keyring: Keyring,
     pub(crate) signed_by: Option<Expected>,
+    /// What remembers the newest header; set by the commands that take one.
+    pub(crate) anchor: Option<Arc<dyn Anchor>>,
 }
 
 /// Reads the keys that the command line names; asks for a passphrase if it names none.
@@ -64,7 +67,11 @@ pub(crate) fn credentials(args: &Keys, remarks: Remarks) -> Result<Credentials> 
              can make one that opens with yours; --signed-by KEY[@FILE-ID] checks it",
         );
     }
-    Ok(Credentials { keyring, signed_by })
+    Ok(Credentials {
+        keyring,
+        signed_by,
+        anchor: None,
+    })
 }
 
 /// Opens a connection.
@@ -78,6 +85,9 @@ pub(crate) fn connect(
         Some(expected) => builder.signed_by(expected),
         None => builder.accept_any_maker(),
     };
+    if let Some(anchor) = credentials.anchor {
+        builder = builder.anchor(anchor);
+    }
     builder = match access {
         Access::Read => builder.read_only(),
         Access::Write => builder,

@@ -102,7 +102,25 @@ Exit status is 4 if anything is damaged, even where the file still opens.
 
 Examples:
   zqlite verify sealed.db -i me.identity --signed-by owner.verify@FILE-ID
-  zqlite verify sealed.db -i me.identity --min-generation 3 --json";
+  zqlite verify sealed.db -i me.identity --min-generation 3 --json
+  zqlite verify sealed.db -i me.identity --anchor /safe/place/anchor
+  zqlite verify sealed.db --seal sealed.db.seal --signed-by owner.verify";
+
+pub(super) const SEAL: &str = "\
+The WAL is folded in first; while the file is read, others may read, and write to the log. What is
+committed later changes the file, and the seal no longer fits: it is about one moment.
+
+Examples:
+  zqlite seal sealed.db -i me.identity --sign-with owner.signing-key
+  zqlite seal sealed.db -i me.identity --sign-with owner.signing-key -o monday.seal --json
+  zqlite verify sealed.db --seal monday.seal --signed-by owner.verify";
+
+pub(super) const PROOF: &str = "\
+The page in a proof is as it stands in the file: nothing of it can be read without a key.
+
+Examples:
+  zqlite proof sealed.db --seal monday.seal --page 3 -o page-3.proof
+  zqlite proof --check page-3.proof --seal monday.seal --signed-by owner.verify";
 
 pub(super) const DEMO: &str = "\
 Examples:

@@ -16,7 +16,8 @@ pub(super) fn run(args: Query, remarks: Remarks) -> Result<()> {
     if args.sql.is_none() && io::stdin().is_terminal() {
         bail!(Fault::usage("no SQL").hint("give it as the last argument, or - to type it"));
     }
-    let credentials = open::credentials(&args.keys, remarks)?;
+    let mut credentials = open::credentials(&args.keys, remarks)?;
+    credentials.anchor = args.anchored.anchor();
     let sql = match args.sql.as_deref() {
         None | Some("-") => read_stdin()?,
         Some(sql) => sql.to_owned(),

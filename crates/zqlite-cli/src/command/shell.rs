@@ -8,7 +8,8 @@ use crate::output::Remarks;
 use crate::shell::Shell;
 
 pub(super) fn run(args: ShellArgs, remarks: Remarks) -> Result<()> {
-    let credentials = open::credentials(&args.keys, remarks)?;
+    let mut credentials = open::credentials(&args.keys, remarks)?;
+    credentials.anchor = args.anchored.anchor();
     let access = if args.read_only {
         Access::Read
     } else if args.allow_schema_writes {

@@ -14,11 +14,15 @@ use crate::output::{self, Remarks, printable, printable_json};
 use crate::progress::Progress;
 
 pub(super) fn run(args: Verify, remarks: Remarks) -> Result<()> {
+    if let Some(seal) = &args.seal {
+        return super::seal::verify(&args, seal, remarks);
+    }
     let credentials = open::credentials(&args.keys, remarks)?;
     let is_maker_checked = credentials.signed_by.is_some();
     let mut options = VerifyOptions::new(credentials.keyring);
     options.signed_by = credentials.signed_by;
     options.min_generation = args.min_generation;
+    options.anchor = args.anchored.anchor();
     let progress = Progress::start("verifying", remarks)?;
     let outcome = zqlite::verify(&args.sealed, options, &mut progress.callback());
     drop(progress);

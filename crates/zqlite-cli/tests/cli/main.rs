@@ -16,5 +16,6 @@ mod owner;
 mod query_output;
 mod round_trip;
 mod shell;
+mod signed_states;
 mod support;
 mod terminal;
