@@ -177,15 +177,20 @@ fn choose_ordered(
             let newer = judge(&first, first_copy, expected, &mut |header, copy| {
                 unlock_known(header, copy, &epochs)
             });
-            if let Ok(Unlocked { epochs, .. }) = newer {
-                let other = untried_state(&second, second_copy, &first, &epochs);
-                return Ok(Opened {
-                    header: first,
-                    epochs,
-                    slot: None,
-                    copies: [CopyState::Good, other],
-                });
-            }
+            let refusal = match newer {
+                Ok(Unlocked { epochs, .. }) => {
+                    let other = untried_state(&second, second_copy, &first, &epochs);
+                    return Ok(Opened {
+                        header: first,
+                        epochs,
+                        slot: None,
+                        copies: [CopyState::Good, other],
+                    });
+                }
+                // It names that very key: whoever it is for, it can be judged. It was torn, or is a forgery.
+                Err(judged) if first.is_committed_to(epochs.newest()) => judged,
+                Err(_) => refusal,
+            };
             let other = refused_state(&first, &refusal);
             Ok(Opened {
                 header: second,

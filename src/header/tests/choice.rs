@@ -191,6 +191,31 @@ fn a_newer_copy_for_other_keys_is_not_to_be_written_over() {
     assert!(!opened.is_superseded());
 }
 
+/// Of what a power cut leaves of a copy, it may decode and have lost the slot of whoever reads it. He knows by the key
+/// that it names that it was torn, and may write.
+#[test]
+fn a_newer_copy_under_the_same_key_that_lost_a_slot_is_altered_and_not_for_others() {
+    let file = TestFile::unsigned(1);
+    let opened = open(&file.copy, &file.copy, &keyring(1)).unwrap();
+    let (next, epochs) = opened.remove_slots(&[2], None, &mut TestRng(2)).unwrap();
+    let whole = next.encode(epochs.newest());
+    let mut torn = whole.clone();
+    // The sector that holds most of the hint's slot is still the old one.
+    let sector = slot_at(0) / 512 * 512 + 512;
+    torn[sector..sector + 512].copy_from_slice(&file.copy[sector..sector + 512]);
+    assert!(Header::decode(&torn).unwrap().stamp() > file.header.stamp());
+    let opened = open(&torn, &file.copy, &keyring(1)).unwrap();
+    assert_eq!(opened.header, file.header);
+    assert_eq!(opened.copies, [CopyState::Altered, CopyState::Good]);
+    assert!(!opened.is_superseded());
+    // Untorn, it counts; also for whoever lost his slot in it.
+    for ring in [keyring(1), with_raw_key(3)] {
+        let opened = open(&whole, &file.copy, &ring).unwrap();
+        assert_eq!(opened.header, next);
+        assert_eq!(opened.copies, [CopyState::Good, CopyState::Older]);
+    }
+}
+
 #[test]
 fn no_hint_fits_is_no_key() {
     let slots = vec![recipient(1, "one"), passphrase("spoken"), raw_key(3)];

@@ -358,7 +358,11 @@ impl Sealed {
             let bytes = opened.header.encode(opened.epochs.newest());
             for (state, offset) in opened.copies.iter().zip([0, COPY_LEN as u64]) {
                 if *state != CopyState::Good {
-                    self.raw.write(&bytes, offset)?;
+                    // First what says how new the copy is: torn, it shall not look newer than the good one.
+                    let (first, rest) = bytes.split_at_checked(SECTOR_LEN).ok_or(Code::INTERNAL)?;
+                    self.raw.write(first, offset)?;
+                    self.raw.sync()?;
+                    self.raw.write(rest, offset + SECTOR_LEN as u64)?;
                     self.raw.sync()?;
                 }
             }
@@ -400,7 +404,11 @@ impl Sealed {
         if !self.writable || opened.is_superseded() {
             return Err(Code::READONLY.into());
         }
+        let before = opened.header.epoch();
         let (header, epochs) = change(opened)?;
+        if header.epoch() != before {
+            self.prepare_new_epoch(&header.encode(epochs.newest()))?;
+        }
         self.write_header(&header, &epochs)?;
         self.end_batch();
         self.access.remember(&epochs);
@@ -488,6 +496,17 @@ impl Sealed {
         }
         self.raw.write(&start, 0)?;
         self.raw.sync()?;
+        self.raw.write(rest, SECTOR_LEN as u64)?;
+        self.raw.sync()
+    }
+
+    /// Makes durable all of copy A but its first sector, which names revision and key and stays the old one until then.
+    ///
+    /// A torn copy under the old key is known by that key, which copy B yields. Under a new one it would be taken, by
+    /// everybody whose slot in it was lost, for a header that the owner meant for others, and not be written over (F-20).
+    #[cfg(feature = "rusqlite")]
+    fn prepare_new_epoch(&self, copy: &[u8]) -> Result<()> {
+        let rest = copy.get(SECTOR_LEN..).ok_or(Code::INTERNAL)?;
         self.raw.write(rest, SECTOR_LEN as u64)?;
         self.raw.sync()
     }
