@@ -15,6 +15,7 @@ mod forgery;
 mod new_file;
 mod round_trip;
 mod trust;
+mod updates;
 
 const BODY: usize = PREFIX_LEN;
 const SLOTS: usize = BODY + 2_024;
