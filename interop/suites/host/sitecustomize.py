@@ -1,8 +1,8 @@
 """Makes every database that a test suite opens a file in WAL mode: a plain one, or a sealed one.
 
-Python imports this module before anything else, in child processes too, if its folder is on PYTHONPATH. It puts a
-subclass in the place of sqlite3.Connection; the class of a connection is the one place that all ways of opening
-one go through.
+Python imports this module before anything else, in child processes too, if its folder is on PYTHONPATH. It puts subclasses
+in the place of sqlite3.Connection and sqlite3.Cursor: all ways of opening a database go through the one, and ATTACH
+through the other.
 
 ZQLITE_SUITE        plain or sealed; without it nothing is changed
 ZQLITE_SUITE_DIR    a folder for the files that stand in for :memory:
@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 MODE = os.environ.get("ZQLITE_SUITE")
 PARAMETERS = os.environ.get("ZQLITE_PARAMETERS", "")
-Connection = sqlite3.Connection
+Connection, Cursor = sqlite3.Connection, sqlite3.Cursor
+ATTACH = re.compile(r"""(\s*ATTACH DATABASE )(["'])([^"']*)\2(.*)""", re.DOTALL)
 
 
 def uri_of(path):
@@ -79,6 +80,15 @@ def mapped(database, uri):
     return (uri_of(name), True) if MODE == "sealed" else (database, uri)
 
 
+def attaching_mapped(sql):
+    """The statement, with another file if it attaches one."""
+    found = ATTACH.fullmatch(sql) if isinstance(sql, str) else None
+    if not found or found[3].startswith("file:"):
+        return sql
+    name, uri = mapped(found[3], False)
+    return f"{found[1]}'{name if uri else found[3]}'{found[4]}"
+
+
 class SuiteConnection(Connection):
     """A connection to a file, where :memory: is asked for, and to a sealed one, in a sealed run."""
 
@@ -93,12 +103,20 @@ class SuiteConnection(Connection):
         super().__init__(database, *args, **kwargs)
 
     def execute(self, sql, *args):
-        """As ever, but that a file that is attached by name is mapped, too."""
-        attach = isinstance(sql, str) and re.fullmatch(r'(\s*ATTACH DATABASE )"([^":]+)"(.*)', sql)
-        if attach:
-            provide(attach[2])
-            sql = f"{attach[1]}'{uri_of(attach[2])}'{attach[3]}" if MODE == "sealed" else sql
-        return super().execute(sql, *args)
+        """As ever, but for the name of an attached file. It makes a cursor that no method hands out."""
+        return super().execute(attaching_mapped(sql), *args)
+
+    def cursor(self, *args, **kwargs):
+        """As ever, but that the cursor is of the class below where no other is asked for."""
+        return super().cursor(*args, **kwargs) if args or kwargs else super().cursor(SuiteCursor)
+
+
+class SuiteCursor(Cursor):
+    """A cursor that maps the file of an ATTACH."""
+
+    def execute(self, sql, *args):
+        """As ever, but for the name of an attached file."""
+        return super().execute(attaching_mapped(sql), *args)
 
 
 def connect(database, *args, **kwargs):
@@ -114,8 +132,9 @@ if MODE:
     TEMPLATE = make_template()
     plain_connect = sqlite3.connect
     # Tests look at the names of classes.
-    SuiteConnection.__name__ = SuiteConnection.__qualname__ = "Connection"
-    SuiteConnection.__module__ = "sqlite3"
+    for name, kind in (("Connection", SuiteConnection), ("Cursor", SuiteCursor)):
+        kind.__name__ = kind.__qualname__ = name
+        kind.__module__ = "sqlite3"
     for module in (sqlite3, sqlite3.dbapi2):
-        module.Connection = SuiteConnection
+        module.Connection, module.Cursor = SuiteConnection, SuiteCursor
         module.connect = connect
