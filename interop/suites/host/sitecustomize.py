@@ -1,13 +1,14 @@
-"""Makes every database that a test suite opens a file in WAL mode: a plain one, or a sealed one.
+"""Makes every database that a test suite opens a file: a plain one, or a sealed one, in WAL mode unless told otherwise.
 
 Python imports this module before anything else, in child processes too, if its folder is on PYTHONPATH. It puts subclasses
 in the place of sqlite3.Connection and sqlite3.Cursor: all ways of opening a database go through the one, and ATTACH
 through the other.
 
-ZQLITE_SUITE        plain or sealed; without it nothing is changed
-ZQLITE_SUITE_DIR    a folder for the files that stand in for :memory:
-ZQLITE_EXTENSION    sealed: the loadable extension
-ZQLITE_PARAMETERS   sealed: the part of a URI that names VFS and keys
+ZQLITE_SUITE          plain or sealed; without it nothing is changed
+ZQLITE_SUITE_DIR      a folder for the files that stand in for :memory:
+ZQLITE_SUITE_JOURNAL  the journal mode of files (wal)
+ZQLITE_EXTENSION      sealed: the loadable extension
+ZQLITE_PARAMETERS     sealed: the part of a URI that names VFS and keys
 """
 
 import os
@@ -18,6 +19,7 @@ import tempfile
 from urllib.parse import quote
 
 MODE = os.environ.get("ZQLITE_SUITE")
+JOURNAL = os.environ.get("ZQLITE_SUITE_JOURNAL", "wal")
 PARAMETERS = os.environ.get("ZQLITE_PARAMETERS", "")
 Connection, Cursor = sqlite3.Connection, sqlite3.Cursor
 ATTACH = re.compile(r"""(\s*ATTACH DATABASE )(["'])([^"']*)\2(.*)""", re.DOTALL)
@@ -38,12 +40,14 @@ def load_extension():
 
 
 def make_template():
-    """An empty database in WAL mode: copied to where a test expects a new one."""
+    """An empty database, in the journal mode that is asked for: copied to where a test expects a new one."""
     path = os.path.join(tempfile.mkdtemp(dir=os.environ["ZQLITE_SUITE_DIR"]), "template.db")
     connection = Connection(uri_of(path), uri=True)
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    mode = connection.execute(f"PRAGMA journal_mode={JOURNAL}").fetchone()[0]
+    # There is no file before the first page.
+    connection.execute("VACUUM")
     connection.close()
-    if mode != "wal":
+    if mode != JOURNAL:
         raise RuntimeError(f"journal mode {mode}")
     with open(path, "rb") as file:
         is_sealed = file.read(13) == b"zqlite sealed"
@@ -53,7 +57,7 @@ def make_template():
 
 
 def provide(path):
-    """Puts an empty database in WAL mode where there is no file, if there can be one."""
+    """Puts the template where there is no file, if there can be one."""
     parent = os.path.dirname(os.path.abspath(os.fsdecode(path)))
     if os.path.isdir(parent) and os.access(parent, os.W_OK) and not os.path.lexists(path):
         shutil.copyfile(TEMPLATE, path)
