@@ -22,7 +22,7 @@ MODE = os.environ.get("ZQLITE_SUITE")
 JOURNAL = os.environ.get("ZQLITE_SUITE_JOURNAL", "wal")
 PARAMETERS = os.environ.get("ZQLITE_PARAMETERS", "")
 Connection, Cursor = sqlite3.Connection, sqlite3.Cursor
-ATTACH = re.compile(r"""(\s*ATTACH DATABASE )(["'])([^"']*)\2(.*)""", re.DOTALL)
+ATTACH = re.compile(r"""(\s*ATTACH (?:DATABASE )?)(["'])([^"']*)\2(.*)""", re.DOTALL)
 
 
 def uri_of(path):
