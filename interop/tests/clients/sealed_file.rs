@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
+use zqlite::RekeyOptions;
 use zqlite::keys::{Expected, Identity, Keyring, NewSlot, PageSize, SigningKey, SlotKey};
 use zqlite::vfs::{self, Access};
 
@@ -17,6 +18,9 @@ pub(crate) const MARKER: &str = "the merger is on Thursday";
 pub(crate) struct SealedFile {
     folder: TempDir,
     maker: Expected,
+    /// The texts of the keys that open and sign it.
+    identity: String,
+    owner: String,
 }
 
 impl SealedFile {
@@ -27,11 +31,13 @@ impl SealedFile {
             key: owner.verifying_key().clone(),
             file_id: None,
         };
+        let identity = Identity::generate(&mut zqlite::os_rng());
         let file = Self {
             folder: tempfile::tempdir().unwrap(),
             maker,
+            identity: identity.to_text().to_string(),
+            owner: owner.to_text().to_string(),
         };
-        let identity = Identity::generate(&mut zqlite::os_rng());
         let slot = NewSlot {
             key: SlotKey::Recipient(identity.recipient()),
             label: "application".to_owned(),
@@ -48,6 +54,20 @@ impl SealedFile {
         let mut keyring = Keyring::new();
         keyring.add_identity(identity);
         Access::new(keyring).signed_by(self.maker.clone())
+    }
+
+    /// Gives the file a new key; others go on with it meanwhile. Returns the new epoch.
+    pub(crate) fn rekey(&self, on_step: &mut dyn FnMut()) -> u32 {
+        let mut keyring = Keyring::new();
+        keyring.add_identity(Identity::parse(&self.identity).unwrap());
+        let mut options = RekeyOptions::new(keyring);
+        options.signed_by = Some(self.maker.clone());
+        options.signing_key = Some(SigningKey::parse(&self.owner).unwrap());
+        let done = zqlite::rekey(&self.path(), options, &mut |_| {
+            on_step();
+            true
+        });
+        done.unwrap().epoch
     }
 
     /// From now on the process has an identity for the path that opens nothing.
