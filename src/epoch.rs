@@ -150,6 +150,22 @@ impl EpochKeys {
         hmac(&self.header_mac_key)
     }
 
+    /// HMAC-SHA256 under the header MAC key over the epoch that follows this one: `label ‖ 0x00 ‖ file id ‖ u32 this
+    /// epoch ‖ u32 newest epoch ‖ its commitment`.
+    #[must_use]
+    pub fn succession_mac(&self, file_id: &FileId, newest: u32, commitment: &[u8; 32]) -> [u8; 32] {
+        wiping_the_stack::<STACK_OF_A_DERIVATION, _>(|| {
+            let mut mac = self.header_mac();
+            mac.update(label::SUCCESSION_MAC.as_bytes());
+            mac.update(&[0]);
+            mac.update(file_id.as_bytes());
+            mac.update(&self.epoch.to_be_bytes());
+            mac.update(&newest.to_be_bytes());
+            mac.update(commitment);
+            mac.finalize().into_bytes().into()
+        })
+    }
+
     /// HMAC-SHA256 over a rollback journal's header or trailer: `label ‖ 0x00 ‖ parts`.
     #[must_use]
     pub fn journal_mac(&self, label: Label, parts: &[&[u8]]) -> [u8; 32] {

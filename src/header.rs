@@ -22,6 +22,7 @@ mod keyring;
 mod open;
 mod opened;
 mod signature;
+mod succession;
 #[cfg(test)]
 pub(crate) mod tests;
 mod update;
@@ -36,6 +37,7 @@ pub use keyring::Keyring;
 pub use open::{open, open_signed, reopen, reopen_signed};
 pub use opened::{CopyState, HeaderOpenError, Opened};
 pub use signature::{Expected, SignatureError};
+use succession::Predecessor;
 pub use update::UpdateError;
 
 /// Length of a header copy in bytes.
@@ -75,6 +77,7 @@ pub struct Header {
     slots: Vec<Slot>,
     signer: Option<Signer>,
     older: Vec<OlderEpoch>,
+    predecessors: Vec<Predecessor>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,6 +41,8 @@ pub const SLOT_DETAILS: Label = Label("zqlite/v1/table/slot");
 pub const EPOCH_KEY: Label = Label("zqlite/v1/table/epoch");
 /// HMAC prefix of a header copy.
 pub const HEADER_MAC: Label = Label("zqlite/v1/mac/header");
+/// HMAC prefix of what an epoch's key says of the one that follows it.
+pub const SUCCESSION_MAC: Label = Label("zqlite/v1/mac/succession");
 /// HMAC prefix of a rollback-journal header.
 pub const JOURNAL_HEADER_MAC: Label = Label("zqlite/v1/mac/journal-header");
 /// HMAC prefix of a super-journal trailer.
@@ -51,7 +53,7 @@ pub const HEADER_SIGNATURE: Label = Label("zqlite/v1/signature/header");
 pub const SEAL_SIGNATURE: Label = Label("zqlite/v1/signature/seal");
 
 /// Every label above.
-pub const ALL: [Label; 17] = [
+pub const ALL: [Label; 18] = [
     PAGE_KEY,
     HEADER_MAC_KEY,
     WAL_MASK_KEY,
@@ -65,6 +67,7 @@ pub const ALL: [Label; 17] = [
     SLOT_DETAILS,
     EPOCH_KEY,
     HEADER_MAC,
+    SUCCESSION_MAC,
     JOURNAL_HEADER_MAC,
     SUPER_JOURNAL_MAC,
     HEADER_SIGNATURE,
@@ -97,7 +100,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(pairs, 17 * 16);
+        assert_eq!(pairs, 18 * 17);
     }
 
     #[test]

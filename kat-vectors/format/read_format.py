@@ -165,7 +165,7 @@ def key_text(text, hrp, length):
 # ---------------------------------------------------------------- constants of the format
 MAGIC = b'zqlite sealed\r\n\x1a'
 COPY, DATA, HOLE, HOLE_LEN = 65536, 131072, 1 << 30, 65536
-SIG_LEN, TABLE_AT, ENTRY, MAC_AT, SLOT, BODY0 = 3309, 63776, 108, 65504, 2528, 2024
+SIG_LEN, SUCCESSION_AT, TABLE_AT, ENTRY, MAC_AT, SLOT, BODY0 = 3309, 63164, 63776, 108, 65504, 2528, 2024
 RESERVE = 48
 L = 'zqlite/v1/'
 
@@ -237,7 +237,12 @@ class Copy:
         end = 128 + blen + (SIG_LEN if signed else 0)
         self.signature = b[128 + blen:end]
         need(signed or not any(self.signer), 'signer in an unsigned file')
-        need(not any(b[end:TABLE_AT]), 'padding')
+        need(not any(b[end:SUCCESSION_AT]), 'padding')
+        above = self.epoch
+        for i in range(17):
+            entry = b[SUCCESSION_AT + 36 * i:][:36]
+            if not any(entry[:4]): need(not any(b[SUCCESSION_AT + 36 * i:TABLE_AT]), 'succession'); break
+            need(u32(entry, 0) < above, 'succession'); above = u32(entry, 0)
         self.slots = []
         for i in range(nslots):
             r = body[BODY0 + SLOT * i:][:SLOT]

@@ -7,6 +7,7 @@ use crate::page::PageSize;
 use crate::slot::{SLOT_LEN, Slot};
 
 use super::epochs::OlderEpoch;
+use super::succession::{MAX_PREDECESSORS, Predecessor};
 use super::wire::{Reader, Writer};
 use super::{
     COPY_LEN, DecodeError, Field, Header, MAC_LEN, MAX_OLDER_EPOCHS, MAX_PASSPHRASE_SLOTS,
@@ -17,6 +18,8 @@ use super::{
 const BODY_FIXED_LEN: usize = 2_024;
 /// Where the epoch table begins.
 const TABLE_OFFSET: usize = COPY_LEN - MAC_LEN - MAX_OLDER_EPOCHS * OlderEpoch::LEN;
+/// Where the predecessors of the newest epoch begin.
+const SUCCESSION_OFFSET: usize = TABLE_OFFSET - MAX_PREDECESSORS * Predecessor::LEN;
 /// Length of what the owner's signature covers of the prefix.
 const SIGNED_PREFIX_LEN: usize = 24;
 /// Length of what [`stamp`] needs.
@@ -24,8 +27,10 @@ pub(crate) const STAMP_LEN: usize = 160;
 
 const _: () = assert!(BODY_FIXED_LEN == 16 + 4 + 8 + 4 + 32 + 2 + 2 + 4 + VERIFYING_KEY_LEN);
 const _: () = assert!(TABLE_OFFSET == 63_776);
-const _: () =
-    assert!(PREFIX_LEN + BODY_FIXED_LEN + MAX_SLOTS * SLOT_LEN + SIGNATURE_LEN <= TABLE_OFFSET);
+const _: () = assert!(SUCCESSION_OFFSET == 63_164);
+const _: () = assert!(
+    PREFIX_LEN + BODY_FIXED_LEN + MAX_SLOTS * SLOT_LEN + SIGNATURE_LEN <= SUCCESSION_OFFSET
+);
 
 /// How recent a header copy claims to be: ordered by generation, then revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,9 +98,10 @@ impl Header {
             }
         };
         reader.zeros(
-            reader.left().saturating_sub(COPY_LEN - TABLE_OFFSET),
+            reader.left().saturating_sub(COPY_LEN - SUCCESSION_OFFSET),
             Field::Padding,
         )?;
+        let predecessors = Predecessor::read_all(&mut reader, body.epoch)?;
         if prefix.min_epoch > body.epoch {
             return Err(DecodeError::Malformed(Field::MinEpoch));
         }
@@ -113,6 +119,7 @@ impl Header {
             slots: body.slots,
             signer,
             older,
+            predecessors,
         })
     }
 
@@ -126,7 +133,8 @@ impl Header {
             Some(signer) => writer.bytes(signer.signature.as_bytes()),
             None => writer.zeros(SIGNATURE_LEN),
         }
-        writer.zeros(TABLE_OFFSET.saturating_sub(writer.len()));
+        writer.zeros(SUCCESSION_OFFSET.saturating_sub(writer.len()));
+        Predecessor::write_all(&self.predecessors, &mut writer);
         for entry in &self.older {
             entry.write(&mut writer);
         }

@@ -124,6 +124,7 @@ impl NewHeader<'_> {
             slots,
             signer: None,
             older: Vec::new(),
+            predecessors: Vec::new(),
         };
         if let Some(key) = self.signing_key {
             header.sign(key).map_err(CreateError::Sign)?;

@@ -47,6 +47,8 @@ pub enum Field {
     CopyLength,
     /// The newest epoch.
     Epoch,
+    /// What older epochs say of the newest one.
+    Succession,
     /// The table of older epochs.
     EpochTable,
     /// Number of used entries of the epoch table.
@@ -91,6 +93,7 @@ impl core::fmt::Display for Field {
             Self::CopyLength => "length of the copy",
             Self::Epoch => "epoch",
             Self::EpochTable => "epoch table",
+            Self::Succession => "what older epochs say of the newest",
             Self::EpochCount => "number of older epochs",
             Self::Flags => "flags",
             Self::Generation => "generation",

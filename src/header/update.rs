@@ -13,7 +13,7 @@ use crate::{EpochKey, OpenError};
 
 use super::{
     CreateError, EpochSet, Header, MAX_OLDER_EPOCHS, MAX_PASSPHRASE_SLOTS, MAX_SLOTS, NewSlot,
-    OlderEpoch, Opened, Overflow, SlotKey,
+    OlderEpoch, Opened, Overflow, Predecessor, SlotKey,
 };
 
 /// Why a header cannot be changed as asked. The file is as it was.
@@ -118,7 +118,8 @@ impl Opened {
         self.owners_act(next, entries, self.epochs.clone(), signing_key, rng)
     }
 
-    /// The header without these slots (by index, from 0); their holders still know the epoch key.
+    /// The header without these slots (by index, from 0); their holders still know the epoch key. While a rekey runs,
+    /// that would be the key which it brings into use: then a newer epoch begins, as in [`Opened::new_epoch`].
     ///
     /// # Errors
     /// [`UpdateError`].
@@ -133,7 +134,11 @@ impl Opened {
         if let Some(index) = indices.iter().find(|index| **index >= slots) {
             return Err(UpdateError::NoSuchSlot { number: index + 1 });
         }
-        let entries = self.entries(|at| !indices.contains(&at))?;
+        let stays = |at| !indices.contains(&at);
+        if !self.header.older.is_empty() {
+            return self.new_epoch(stays, signing_key, rng);
+        }
+        let entries = self.entries(stays)?;
         if entries.is_empty() {
             return Err(UpdateError::LastSlot);
         }
@@ -171,6 +176,11 @@ impl Opened {
             .epochs
             .iter()
             .map(|older| OlderEpoch::seal(older, &keys, &next.file_id, rng))
+            .collect();
+        next.predecessors = self
+            .epochs
+            .iter()
+            .map(|before| Predecessor::vouch(before, &next.file_id, &keys))
             .collect();
         let epochs = self.epochs.followed_by(Arc::new(keys));
         self.owners_act(next, entries, epochs, signing_key, rng)

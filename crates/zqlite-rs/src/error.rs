@@ -195,6 +195,12 @@ pub enum Error {
         /// The revision that was seen.
         seen_revision: u64,
     },
+    /// The file's key was replaced, from beginning to end, while this connection was idle.
+    #[error("{}: the file's key was replaced while this connection was open, and no signature says by whom: open it again", path.display())]
+    KeyReplaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// The target exists and was not to be replaced.
     #[error("{}: exists already", path.display())]
     Exists {

@@ -7,10 +7,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use zqlite_pq::SigningKey;
 use zqlite_pq::header::{Expected, Keyring, Opened};
 
+use crate::inspect::beside;
 use crate::owner::{ChangeError, change_header, open_owned, reason};
 use crate::recipients::{SlotInfo, Who, find_all, slots_of};
 use crate::vfs::{CheckpointHold, Code, RekeyJournal, Resealed, Sealed, with_sealed};
@@ -26,10 +27,11 @@ const SMALL_STEP: u64 = 256 << 10;
 const SCAN_STEP: u32 = 65_536;
 /// How often the header remembers how far the rekey has come.
 const REMEMBERED_EVERY: Duration = Duration::from_secs(10);
-/// How long a step waits for a checkpoint or writer, and how long a checkpoint at the end waits for readers: writers wait
-/// meanwhile.
+/// How long a step waits for a checkpoint or writer.
 const STEP_PATIENCE: Duration = Duration::from_secs(30);
-const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(20);
+/// How long a checkpoint at the end waits for readers, at first and at most: writers wait meanwhile.
+const MIN_PATIENCE: Duration = Duration::from_millis(20);
+const MAX_PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before that checkpoint is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often pages that do not open are tried again: a checkpoint that was interrupted heals them.
@@ -128,7 +130,6 @@ pub fn rekey(path: &Path, options: RekeyOptions, progress: Report<'_>) -> Result
         },
     })?;
     let (continued, dropped) = begin(&mut connection, path, signing_key.as_ref(), compromised)?;
-    connection.busy_timeout(STEP_PATIENCE)?;
     let mut run = Run {
         path,
         connection,
@@ -138,15 +139,8 @@ pub fn rekey(path: &Path, options: RekeyOptions, progress: Report<'_>) -> Result
         pages: 0,
         pause_until: Instant::now(),
     };
-    if let Err(error) = run.finish() {
-        // Between two steps every page that the journal holds is durable in the file.
-        if matches!(error, Error::RekeyStopped { .. }) {
-            run.journal.remove();
-        }
-        return Err(error);
-    }
+    run.finish()?;
     let epoch = run.sealed(|opened| opened.header.epoch())?;
-    run.journal.remove();
     Ok(Rekeyed {
         epoch,
         continued,
@@ -164,10 +158,14 @@ fn begin(
 ) -> Result<(bool, Vec<SlotInfo>), Error> {
     let runs = |opened: &Opened| !opened.header.older_epochs().is_empty();
     if compromised.is_none() {
-        // The lock is taken by the first step; until then nobody but us finishes a rekey.
-        let running = with_sealed(connection, |sealed, _| {
+        // Under the write lock the header is read again. Nobody else begins or ends a rekey meanwhile: we have the journal.
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(reason)?;
+        let running = with_sealed(&transaction, |sealed, _| {
             sealed.opened().map(runs).ok_or(Code::NOTFOUND)
         });
+        transaction.rollback().map_err(reason)?;
         if running.map_err(|code| code.at(path))? {
             return Ok((true, Vec::new()));
         }
@@ -203,6 +201,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn finish(&mut self) -> Result<(), Error> {
+        self.connection.busy_timeout(STEP_PATIENCE)?;
         self.while_nobody_writes(Sealed::heal)?;
         self.reseal_all()?;
         self.drop_older_epochs()
@@ -217,7 +216,7 @@ impl Run<'_> {
             let Some(left) = self.first_older_page()? else {
                 return Ok(());
             };
-            self.checkpoint()?;
+            self.checkpoint(MAX_PATIENCE)?;
             unreadable = self.pass(left)?;
         }
         match (self.first_older_page()?, unreadable.first()) {
@@ -305,13 +304,13 @@ impl Run<'_> {
 
     /// Drops the older epochs, once SQLite has emptied the log.
     fn drop_older_epochs(&mut self) -> Result<(), Error> {
-        self.connection.busy_timeout(CHECKPOINT_PATIENCE)?;
+        let mut patience = MIN_PATIENCE;
         loop {
             let log = has_log(&self.connection, self.path)?;
             let dropped = if log {
-                self.drop_with_the_log()?
+                self.drop_with_the_log(patience)?
             } else {
-                self.drop_under_exclusive_lock()?
+                self.drop_under_exclusive_lock(patience)?
             };
             if dropped {
                 return Ok(());
@@ -320,16 +319,17 @@ impl Run<'_> {
             let holders = pinned::by(self.path, log);
             self.report(total, total, Some(&holders))?;
             std::thread::sleep(PAUSE);
+            patience = (patience * 2).min(MAX_PATIENCE);
         }
     }
 
-    fn drop_with_the_log(&self) -> Result<bool, Error> {
+    fn drop_with_the_log(&self, patience: Duration) -> Result<bool, Error> {
         with_sealed(&self.connection, |sealed, _| {
             sealed.drop_older_epochs_with_the_log(true);
             Ok(())
         })
         .map_err(|code| code.at(self.path))?;
-        let emptied = self.checkpoint();
+        let emptied = self.checkpoint(patience);
         let left = with_sealed(&self.connection, |sealed, _| {
             sealed.drop_older_epochs_with_the_log(false);
             let opened = sealed.opened().ok_or(Code::NOTFOUND)?;
@@ -339,41 +339,45 @@ impl Run<'_> {
         left.map(|left| !left).map_err(|code| code.at(self.path))
     }
 
-    /// Copies the log into the file and empties it, if nobody keeps that from happening.
-    fn checkpoint(&self) -> Result<(), Error> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .or_else(|error| match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-                    Ok(())
-                }
-                _ => Err(reason(error)),
-            })
+    /// Copies the log into the file and empties it, if nobody keeps that from happening. Writers wait at most for
+    /// `patience`, and for what was written since the log was copied without making them wait.
+    fn checkpoint(&self, patience: Duration) -> Result<(), Error> {
+        self.connection.busy_timeout(patience)?;
+        for kind in ["PASSIVE", "TRUNCATE"] {
+            let done = self.connection.query_row(
+                &format!("PRAGMA wal_checkpoint({kind})"),
+                [],
+                |_| Ok(()),
+            );
+            match done.as_ref().map_err(rusqlite::Error::sqlite_error_code) {
+                Ok(()) | Err(Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => {}
+                Err(_) => return done.map_err(reason),
+            }
+        }
+        Ok(self.connection.busy_timeout(STEP_PATIENCE)?)
     }
 
-    fn drop_under_exclusive_lock(&mut self) -> Result<bool, Error> {
+    fn drop_under_exclusive_lock(&mut self, patience: Duration) -> Result<bool, Error> {
+        self.connection.busy_timeout(patience)?;
         let begun = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Exclusive);
         let transaction = match begun {
             Ok(transaction) => transaction,
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 return Ok(false);
             }
             Err(error) => return Err(reason(error)),
         };
-        if has_log(&transaction, self.path)? {
+        // A writer may have died since our transaction began: the next one rolls his journal back, which needs his key.
+        if has_log(&transaction, self.path)? || may_be_hot(&beside(self.path, "-journal")) {
             return Ok(false);
         }
         with_sealed(&transaction, |sealed, _| {
-            Ok(sealed.update_header(|opened| {
-                opened
-                    .drop_older_epochs()
-                    .map_err(|error| ChangeError::Update(error.into()))
-            }))
+            Ok(sealed.sync_and_drop_older_epochs())
         })
         .map_err(|code| code.at(self.path))?
-        .map_err(|error| error.at(self.path))?;
+        .map_err(|code| ChangeError::Code(code).at(self.path))?;
         transaction.rollback().map_err(reason)?;
         Ok(true)
     }
@@ -449,6 +453,14 @@ impl Run<'_> {
         })
         .map_err(|code| code.at(self.path))
     }
+}
+
+/// Whether a rollback journal stands there that was not finished with.
+fn may_be_hot(journal: &Path) -> bool {
+    use std::io::Read;
+    let mut first = [0];
+    std::fs::File::open(journal).is_ok_and(|mut file| file.read_exact(&mut first).is_ok())
+        && first != [0]
 }
 
 /// Whether the connection has the database's WAL open.

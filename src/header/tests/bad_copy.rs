@@ -93,7 +93,9 @@ fn a_body_out_of_range_is_refused() {
     malformed(&copy, slot_at(3), &[1], Field::Signature);
     malformed(&copy, slot_at(3) + 3_308, &[1], Field::Signature);
     malformed(&copy, slot_at(3) + 3_309, &[1], Field::Padding);
-    malformed(&copy, TABLE - 1, &[1], Field::Padding);
+    malformed(&copy, TABLE - 17 * 36 - 1, &[1], Field::Padding);
+    malformed(&copy, TABLE - 1, &[1], Field::Succession);
+    malformed(&copy, TABLE - 17 * 36, &[0xff; 4], Field::Succession);
     malformed(&copy, TABLE, &[1], Field::EpochTable);
     malformed(&copy, COPY_LEN - 33, &[1], Field::EpochTable);
     let signed = TestFile::signed(1).copy;

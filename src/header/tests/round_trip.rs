@@ -34,6 +34,7 @@ fn made_up_slots_and_headers_decode_to_themselves() {
         slots: vec![slot.clone(), slot],
         signer: None,
         older: Vec::new(),
+        predecessors: Vec::new(),
     };
     let mut copy = header.authenticated_bytes();
     copy.extend_from_slice(&[0; MAC_LEN]);
@@ -174,4 +175,38 @@ fn a_stamp_is_read_from_the_first_160_bytes() {
     };
     assert!(stamp(2, 1) > stamp(1, 9));
     assert!(stamp(2, 2) > stamp(2, 1));
+}
+
+#[test]
+fn an_epoch_vouches_for_the_one_that_follows_it_and_no_other_does() {
+    let file = TestFile::unsigned(1);
+    let opened = |copy: &[u8]| open(copy, copy, &keyring(1)).unwrap();
+    let first = opened(&file.copy);
+    let (next, epochs) = first.new_epoch(|_| true, None, &mut TestRng(2)).unwrap();
+    let copy = next.encode(epochs.newest());
+    let second = opened(&copy);
+    assert!(second.header.continues(&second.epochs, &first.epochs));
+    let (ended, keys) = second.drop_older_epochs().unwrap();
+    let copy = ended.encode(keys.newest());
+    // Where the format says.
+    assert_eq!(copy[63_164..63_168], [0, 0, 0, 1]);
+    let third = opened(&copy);
+    assert!(third.epochs.get(1).is_none());
+    assert!(third.header.continues(&third.epochs, &first.epochs));
+    assert!(third.header.continues(&third.epochs, &third.epochs));
+    // A header that somebody without the key makes for a known recipient does not continue it.
+    let forged = TestFile::unsigned(7).next_epoch(8, &[(1, "one")]);
+    let forged = Header {
+        file_id: *first.header.file_id(),
+        ..forged.header
+    };
+    assert!(!forged.continues(&third.epochs, &first.epochs) || third.epochs.get(1).is_some());
+    let mut altered = ended;
+    altered.predecessors.clear();
+    assert!(!altered.continues(&third.epochs, &first.epochs));
+    // After one more rekey the first key says nothing any more.
+    let (next, epochs) = third.new_epoch(|_| true, None, &mut TestRng(3)).unwrap();
+    let fourth = opened(&next.encode(epochs.newest()));
+    assert!(fourth.header.continues(&fourth.epochs, &third.epochs));
+    assert!(!fourth.header.continues(&fourth.epochs, &first.epochs));
 }

@@ -55,6 +55,7 @@ impl From<&Error> for Code {
             Error::NotSealed { .. } | Error::Empty { .. } => Self::NOTADB,
             Error::Damaged { .. } | Error::HeaderTooOld { .. } => Self::CORRUPT,
             Error::NoKey { .. }
+            | Error::KeyReplaced { .. }
             | Error::MakerUnspecified { .. }
             | Error::SignatureMissing { .. }
             | Error::SignatureUnexpected { .. } => Self::AUTH,

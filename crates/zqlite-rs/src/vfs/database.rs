@@ -271,7 +271,9 @@ impl Database {
         }
     }
 
-    pub(super) fn sync(&self, flags: c_int) -> Result<()> {
+    pub(super) fn sync(&mut self, flags: c_int) -> Result<()> {
+        // Without shared memory no lock tells one checkpoint from the next.
+        self.growth_checked = false;
         self.raw.sync_with(flags)
     }
 

@@ -12,7 +12,8 @@ use std::thread;
 use zeroize::Zeroizing;
 use zqlite_pq::page::Place;
 #[cfg(feature = "rusqlite")]
-use zqlite_pq::page::{TRAILER_LEN, Trailer};
+use zqlite_pq::page::TRAILER_LEN;
+use zqlite_pq::page::Trailer;
 
 use super::code::{Code, Result};
 use super::ffi::Read;
@@ -31,27 +32,34 @@ const PIECE: usize = 65_536;
 /// The pause before it is.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Reads a page of the database that has not opened, if a rekey runs: it may have been read while it was being written,
-/// or have been torn by a crash.
+/// Reads a page of the database that has not opened once more, and again and again while a rekey runs: it may have been
+/// read while it was being written, or have been torn by a crash.
 pub(super) fn read_again(sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<()> {
     sealed.refresh()?;
-    if sealed.header()?.older_epochs().is_empty() {
-        return Err(Code::DATA);
-    }
+    let rekeys = !sealed.header()?.older_epochs().is_empty();
     let offset = layout::physical(u64::from(number - 1) * page.len() as u64);
-    for _ in 0..READS {
-        match sealed.raw.read(page, offset)? {
-            Read::Full => match sealed.open_page(number, Place::Database, page) {
-                Err(Code::DATA) => thread::sleep(PAUSE),
-                opened => return opened,
-            },
-            Read::Short => break,
+    let mut torn = None;
+    for _ in 0..if rekeys { READS } else { 1 } {
+        if sealed.raw.read(page, offset)? == Read::Short {
+            break;
+        }
+        torn = Trailer::decode(page);
+        match sealed.open_page(number, Place::Database, page) {
+            Err(Code::DATA) if rekeys => thread::sleep(PAUSE),
+            Err(Code::DATA) => {}
+            opened => return opened,
         }
     }
     let file_id = *sealed.header()?.file_id();
-    match journal::find(sealed.path(), &file_id, number, page) {
-        true => sealed.open_page(number, Place::Database, page),
-        false => {
+    match torn {
+        Some(torn)
+            if rekeys
+                && journal::find(sealed.path(), &file_id, number, page)
+                && journal::stands_for(torn, page) =>
+        {
+            sealed.open_page(number, Place::Database, page)
+        }
+        _ => {
             page.fill(0);
             Err(Code::DATA)
         }
@@ -135,11 +143,12 @@ impl Sealed {
             }
         }
         self.raw.sync()?;
+        journal.clear()?;
         Ok(done)
     }
 
-    /// Writes the pages that a crash tore while they were being sealed anew, from the journal. The caller keeps others
-    /// from writing to the file. How many there were.
+    /// Writes the pages that a crash tore while they were being sealed anew, from the journal, and makes durable what the
+    /// interrupted step wrote. The caller keeps others from writing to the file. How many were torn.
     pub(crate) fn heal(&mut self, journal: &mut RekeyJournal) -> Result<u32> {
         let file_id = *self.header()?.file_id();
         let page_len = self.page_size().to_usize();
@@ -151,8 +160,12 @@ impl Sealed {
                 continue;
             };
             let at = layout::physical(u64::from(index) * page_len as u64);
-            if self.raw.read(&mut page, at)? == Read::Short
-                || self.open_page(number, Place::Database, &mut page).is_ok()
+            if self.raw.read(&mut page, at)? == Read::Short {
+                continue;
+            }
+            let torn = Trailer::decode(&page).ok_or(Code::INTERNAL)?;
+            if self.open_page(number, Place::Database, &mut page).is_ok()
+                || !journal::stands_for(torn, &stored)
             {
                 continue;
             }
@@ -162,9 +175,8 @@ impl Sealed {
                 healed += 1;
             }
         }
-        if healed > 0 {
-            self.raw.sync()?;
-        }
+        self.raw.sync()?;
+        journal.clear()?;
         Ok(healed)
     }
 

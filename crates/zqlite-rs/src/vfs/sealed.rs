@@ -149,7 +149,11 @@ impl Sealed {
         if len == 0 {
             return Ok(());
         }
-        let (a, b) = self.read_copies().map_err(|code| code.at(&self.path))?;
+        let (mut a, mut b) = self.read_copies().map_err(|code| code.at(&self.path))?;
+        if Header::decode(&a).is_err() && Header::decode(&b).is_err() {
+            // Each may have been read while it was being written.
+            (a, b) = self.read_copies().map_err(|code| code.at(&self.path))?;
+        }
         let held = self.opened.as_ref().map(|opened| opened.epochs.clone());
         let known = held.or_else(|| self.access.known());
         let reopened = known.as_ref().and_then(|known| {
@@ -215,15 +219,13 @@ impl Sealed {
         Err(header_error(error, &self.path, start, len))
     }
 
-    /// A header that is read again must continue the one in hand: the same file, and not older. Whether its maker is
-    /// accepted was checked as at open; where nothing was said about makers, the epoch key that was newest must be among
-    /// its own, too, which nobody can put there who does not know it.
+    /// A header that is read again must continue the one in hand: the same file, and not older. Anyone can make a header
+    /// for a known public key, and what SQLite has in its cache would be sealed for him: so somebody who knew the key in
+    /// hand must have brought the new one into use, or the same signer vouches for both.
     fn check_succession(&self, next: &Opened) -> core::result::Result<(), Error> {
         let Some(held) = &self.opened else {
             return Ok(());
         };
-        let known = held.epochs.newest();
-        let still_known = next.epochs.get(known.epoch()).map(EpochKeys::commitment);
         if next.header.file_id() != held.header.file_id() {
             return Err(self.damaged("the file was exchanged for another while it was open"));
         }
@@ -232,12 +234,14 @@ impl Sealed {
                 self.damaged("the header was exchanged for an older one while the file was open")
             );
         }
-        if still_known != Some(known.commitment())
-            && matches!(self.access.maker(), Maker::Unspecified)
-        {
-            return Err(self.damaged(
-                "the file's key was replaced while it was open, and nothing says by whom; open it again",
-            ));
+        let same_signer = held
+            .header
+            .signer()
+            .is_some_and(|signer| next.header.signer() == Some(signer));
+        if !next.header.continues(&next.epochs, &held.epochs) && !same_signer {
+            return Err(Error::KeyReplaced {
+                path: self.path.clone(),
+            });
         }
         Ok(())
     }
@@ -430,6 +434,13 @@ impl Sealed {
         }
         // After a power cut, frames that nobody can read any more would look like lost ones.
         log.sync()?;
+        self.sync_and_drop_older_epochs()
+    }
+
+    /// Drops the older epochs under F-20a. Pages that were found sealed anew may not be so on the disk yet.
+    #[cfg(feature = "rusqlite")]
+    pub(crate) fn sync_and_drop_older_epochs(&mut self) -> Result<()> {
+        self.raw.sync()?;
         self.update_header(|opened| opened.drop_older_epochs().map_err(|_| Code::WRITE))
     }
 

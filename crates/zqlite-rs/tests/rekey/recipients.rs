@@ -214,3 +214,25 @@ fn an_update_that_was_interrupted_between_the_copies_is_finished_by_the_next_wri
     assert!(opened(&path, OWNER).is_healthy());
     assert!(matches!(open_with(&path, LEAVER), Err(Error::NoKey { .. })));
 }
+
+#[test]
+fn who_is_removed_while_a_rekey_is_stopped_does_not_know_the_key_that_it_ends_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder, "WAL");
+    let mut steps = 0;
+    let stopped = zqlite::rekey(&path, RekeyOptions::new(ring_of(OWNER)), &mut |_| {
+        steps += 1;
+        steps < 2
+    });
+    assert!(matches!(stopped, Err(Error::RekeyStopped { .. })));
+    let kept = opened(&path, LEAVER);
+    assert_eq!(kept.header.epoch(), 2);
+    zqlite::remove_recipients(&path, owner(), &[Who::Label("leaver".to_owned())]).unwrap();
+    let done = rekey(&path);
+    assert!(done.continued);
+    assert_eq!(done.epoch, 3);
+    assert!(epochs(&path).iter().all(|epoch| *epoch == 3));
+    let copy = |offset| support::peek(&path, offset, 65_536);
+    assert!(zqlite::pq::header::reopen(&copy(0), &copy(65_536), &kept.epochs).is_err());
+    assert_eq!(support::count(&open_with(&path, COLLEAGUE).unwrap()), 3_000);
+}

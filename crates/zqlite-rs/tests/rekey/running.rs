@@ -39,7 +39,7 @@ fn open_connections_read_and_write_on_during_a_rekey_and_after_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = database(&folder, journal_mode);
         let writer = open_with(&path, COLLEAGUE).unwrap();
-        let idle = open_with(&path, COLLEAGUE).unwrap();
+        let other = open_with(&path, OWNER).unwrap();
         let mut options = RekeyOptions::new(ring_of(OWNER));
         options.rate = Some(1 << 40);
         let mut steps = 0;
@@ -48,19 +48,20 @@ fn open_connections_read_and_write_on_during_a_rekey_and_after_it() {
             writer
                 .execute("INSERT INTO t(b) VALUES (hex(randomblob(300)))", [])
                 .unwrap();
+            assert!(support::count(&other) > 3_000);
             true
         });
         assert_eq!(done.unwrap().epoch, 2);
         assert!(steps > 3, "{steps}");
         let rows = 3_000 + i64::from(steps);
-        for (rows, connection) in (rows..).zip([&writer, &idle]) {
+        for (rows, connection) in (rows..).zip([&writer, &other]) {
             assert_eq!(support::count(connection), rows);
             connection
                 .execute("INSERT INTO t(b) VALUES ('after')", [])
                 .unwrap();
         }
         assert_sound(&writer);
-        drop((writer, idle));
+        drop((writer, other));
         assert!(epochs(&path).iter().all(|epoch| *epoch == 2));
     }
 }
@@ -218,4 +219,47 @@ fn pages_of_every_size_are_sealed_anew() {
         ran += 1;
     }
     assert_eq!(ran, 4);
+}
+
+/// Anyone can make a header for a known public key: what is in the cache must not be sealed for him.
+#[test]
+fn a_connection_that_slept_through_two_rekeys_goes_on_if_a_signature_says_whose_key_it_is() {
+    for signed in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let signer = || SigningKey::from_seed([1; 32]);
+        let mut builder = Builder::new(&path).raw_key(RawKey::from_bytes(OWNER));
+        if signed {
+            builder = builder.sign_with(signer());
+        }
+        let connection = builder.create(vec![slot(OWNER, "owner")]).open().unwrap();
+        fill(&connection, 300);
+        drop(connection);
+        let idle = open_with(&path, OWNER).unwrap();
+        assert_eq!(support::count(&idle), 300);
+        let mut options = RekeyOptions::new(ring_of(OWNER));
+        options.signing_key = signed.then(signer);
+        zqlite::rekey(&path, options, &mut |_| true).unwrap();
+        // One is vouched for by the key that the connection knows.
+        idle.execute("INSERT INTO t(b) VALUES ('on')", []).unwrap();
+        let idle = open_with(&path, OWNER).unwrap();
+        for _ in 0..2 {
+            let mut options = RekeyOptions::new(ring_of(OWNER));
+            options.signing_key = signed.then(signer);
+            zqlite::rekey(&path, options, &mut |_| true).unwrap();
+        }
+        let wrote = idle.execute("INSERT INTO t(b) VALUES ('on')", []);
+        if signed {
+            assert_eq!(wrote.unwrap(), 1);
+        } else {
+            assert_eq!(support::code(wrote), rusqlite::ffi::SQLITE_AUTH);
+            assert!(matches!(
+                zqlite::vfs::take_last_error(),
+                Some(Error::KeyReplaced { .. })
+            ));
+            let again = open_with(&path, OWNER).unwrap();
+            again.execute("INSERT INTO t(b) VALUES ('on')", []).unwrap();
+        }
+        assert_eq!(support::count(&open_with(&path, OWNER).unwrap()), 302);
+    }
 }

@@ -2,7 +2,10 @@
 
 use super::*;
 
-/// Stops a rekey as a power cut would, with its last step in the journal; returns a page of that step.
+/// Pages of a step, as the journal holds them.
+const STEP: usize = 64;
+
+/// A copy of a database whose rekey a power cut stops, with the journal of its last step; and the last page of that step.
 fn cut_short(path: &Path, folder: &TempDir) -> (std::path::PathBuf, usize) {
     let copy = folder.path().join("copy.db");
     let mut options = RekeyOptions::new(ring_of(OWNER));
@@ -11,16 +14,30 @@ fn cut_short(path: &Path, folder: &TempDir) -> (std::path::PathBuf, usize) {
     let stopped = zqlite::rekey(path, options, &mut |_| {
         steps += 1;
         if steps == 3 {
-            for suffix in ["", "-rekey"] {
-                let name = |path: &Path| support::beside(path, suffix);
-                std::fs::copy(name(path), name(&copy)).unwrap();
-            }
+            std::fs::copy(path, &copy).unwrap();
         }
         steps < 3
     });
     assert!(matches!(stopped, Err(Error::RekeyStopped { .. })));
     let last = epochs(&copy).iter().rposition(|epoch| *epoch == 2).unwrap();
+    write_journal(&copy, last + 1 - STEP..last + 1);
     (copy, last)
+}
+
+/// The rekey journal with these pages (from 0) as they stand in the file (FORMAT.md section 8.1).
+fn write_journal(database: &Path, pages: std::ops::Range<usize>) {
+    let file = std::fs::read(database).unwrap();
+    let mut journal = b"zqlite rekey \r\n\x1a".to_vec();
+    journal.extend_from_slice(opened(database, OWNER).header.file_id().as_bytes());
+    for number in [PAGE, pages.len()] {
+        journal.extend_from_slice(&u32::try_from(number).unwrap().to_be_bytes());
+    }
+    for page in pages {
+        journal.extend_from_slice(&u32::try_from(page + 1).unwrap().to_be_bytes());
+        let at = usize::try_from(PAGES_AT).unwrap() + page * PAGE;
+        journal.extend_from_slice(&file[at..at + PAGE]);
+    }
+    std::fs::write(support::beside(database, "-rekey"), journal).unwrap();
 }
 
 /// Half of the page is still the old one.
@@ -151,5 +168,61 @@ fn a_link_in_the_place_of_the_journal_is_not_written_through() {
     assert_eq!(std::fs::read(&other).unwrap(), b"precious");
     assert_eq!(opened(&path, OWNER).header.epoch(), 1);
     std::fs::remove_file(support::beside(&path, "-rekey")).unwrap();
+    assert_eq!(rekey(&path).epoch, 2);
+}
+
+/// A connection, though a page of the table does not open.
+fn raw(path: &Path) -> Connection {
+    let builder = Builder::new(path).raw_key(RawKey::from_bytes(OWNER));
+    builder.open().unwrap()
+}
+
+#[test]
+fn a_page_that_was_written_since_is_not_replaced_by_what_the_journal_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder, "DELETE");
+    let (copy, page) = cut_short(&path, &folder);
+    let connection = open_with(&copy, OWNER).unwrap();
+    connection
+        .execute("UPDATE t SET b = 'newer' || substr(b, 6)", [])
+        .unwrap();
+    assert_sound(&connection);
+    drop(connection);
+    let changed = PAGES_AT + page as u64 * PAGE as u64;
+    support::flip(&copy, changed + 100);
+    let connection = raw(&copy);
+    let read = support::try_one::<i64>(&connection, "SELECT count(*) FROM t WHERE b LIKE 'newer%'");
+    assert_eq!(support::code(read), support::IOERR_DATA);
+    drop(connection);
+    let failed = zqlite::rekey(&copy, RekeyOptions::new(ring_of(OWNER)), &mut |_| true);
+    drop(failed);
+    let connection = raw(&copy);
+    let read = support::try_one::<i64>(&connection, "SELECT count(*) FROM t WHERE b LIKE 'newer%'");
+    assert_eq!(support::code(read), support::IOERR_DATA);
+    drop(connection);
+    // It was that one byte, and no more.
+    support::flip(&copy, changed + 100);
+    let connection = open_with(&copy, OWNER).unwrap();
+    assert_eq!(
+        one::<i64>(&connection, "SELECT count(*) FROM t WHERE b LIKE 'newer%'"),
+        3_000
+    );
+}
+
+#[test]
+fn another_name_of_the_database_in_the_place_of_the_journal_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(&folder, "WAL");
+    let before = std::fs::read(&path).unwrap();
+    let other = folder.path().join("precious");
+    std::fs::write(&other, "precious").unwrap();
+    for target in [&path, &other] {
+        std::fs::hard_link(target, support::beside(&path, "-rekey")).unwrap();
+        let refused = zqlite::rekey(&path, RekeyOptions::new(ring_of(OWNER)), &mut |_| true);
+        assert!(matches!(refused, Err(Error::Io { .. })));
+        std::fs::remove_file(support::beside(&path, "-rekey")).unwrap();
+    }
+    assert!(before == std::fs::read(&path).unwrap());
+    assert_eq!(std::fs::read(&other).unwrap(), b"precious");
     assert_eq!(rekey(&path).epoch, 2);
 }

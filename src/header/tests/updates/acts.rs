@@ -143,14 +143,19 @@ impl Story<'_> {
             revision: old.revision + 1,
             ..old.clone()
         };
-        if matches!(act, Act::NewEpoch(_)) {
+        if begins_epoch(&next, act) {
             let commitment = *next.header.commitment();
             assert!(!self.disk.keys.contains(&commitment));
             next.older.insert(0, next.key);
             next.key = self.disk.keys.len();
             self.disk.keys.push(commitment);
         }
-        meant(&mut next, act, signer);
+        meant(
+            &mut next,
+            act,
+            signer,
+            self.disk.versions[before].older.is_empty(),
+        );
         self.disk.assert_keys(&epochs, &next);
         self.counts.updates += 1;
         Some((self.made(next), epochs))
@@ -256,6 +261,15 @@ fn with(
     Ok((header?, opened.epochs.clone()))
 }
 
+/// Who is removed while a rekey runs knows its key: then another one begins.
+fn begins_epoch(old: &Version, act: &Act) -> bool {
+    match act {
+        Act::NewEpoch(_) => true,
+        Act::Remove(_) => !old.older.is_empty(),
+        _ => false,
+    }
+}
+
 /// Why a change is refused.
 fn refusal(old: &Version, act: &Act, signer: Option<usize>) -> Option<UpdateError> {
     let is_owners = matches!(act, Act::Add(..) | Act::Remove(_) | Act::NewEpoch(_));
@@ -289,7 +303,7 @@ fn refusal(old: &Version, act: &Act, signer: Option<usize>) -> Option<UpdateErro
     {
         return Some(error);
     }
-    if matches!(act, Act::NewEpoch(_)) && old.older.len() >= MAX_OLDER_EPOCHS {
+    if begins_epoch(old, act) && old.older.len() >= MAX_OLDER_EPOCHS {
         return Some(UpdateError::TooManyEpochs);
     }
     let overflows = old.revision == u64::MAX || (is_owners && old.generation == u64::MAX);
@@ -316,15 +330,15 @@ fn no_room(slots: &[Entry], who: Person, label: &str) -> Option<UpdateError> {
             Some(CreateError::TooManyPassphrases { found: same + 1 }.into())
         }
         (false, 1..) => {
-            let index = slots.len();
-            Some(CreateError::DuplicateRecipient { index }.into())
+            let index = slots.iter().position(|slot| slot.who == who)?;
+            Some(UpdateError::DuplicateKey { number: index + 1 })
         }
         _ => None,
     }
 }
 
 /// What a change means, revision and keys apart.
-fn meant(version: &mut Version, act: &Act, signer: Option<usize>) {
+fn meant(version: &mut Version, act: &Act, signer: Option<usize>, had_one_epoch: bool) {
     let mut at = 0..;
     let mut keep = |indices: &[usize], which: bool| {
         let number = |at: Option<usize>| at.expect("endless");
@@ -339,11 +353,7 @@ fn meant(version: &mut Version, act: &Act, signer: Option<usize>) {
             spoiled: None,
         }),
         Act::Remove(indices) => keep(indices, false),
-        Act::NewEpoch(kept) => {
-            keep(kept, true);
-            version.epoch += 1;
-            version.next_page = 1;
-        }
+        Act::NewEpoch(kept) => keep(kept, true),
         Act::Progress(page) => {
             if !version.older.is_empty() {
                 version.next_page = (*page).max(1);
@@ -360,6 +370,10 @@ fn meant(version: &mut Version, act: &Act, signer: Option<usize>) {
             version.populated = true;
             return;
         }
+    }
+    if matches!(act, Act::NewEpoch(_)) || (matches!(act, Act::Remove(_)) && !had_one_epoch) {
+        version.epoch += 1;
+        version.next_page = 1;
     }
     // An owner's act: every slot is wrapped anew.
     for slot in &mut version.slots {

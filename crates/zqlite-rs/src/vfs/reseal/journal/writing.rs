@@ -1,12 +1,12 @@
 //! The journal of whoever rekeys.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use zqlite_pq::epoch::FileId;
 
-use super::{HEADER_LEN, MAGIC, NUMBER_LEN, beside, header_of};
+use super::{HEADER_LEN, MAGIC, MAX_RECORDS, NUMBER_LEN, beside, header_of, is_same};
 use crate::target::is_same_file;
 use crate::vfs::code::{Code, Result};
 use crate::vfs::sealed::sync_folder;
@@ -17,6 +17,8 @@ pub(crate) struct RekeyJournal {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
+    /// Whether it may hold pages that are not durable in the database.
+    is_needed: bool,
 }
 
 impl RekeyJournal {
@@ -26,20 +28,16 @@ impl RekeyJournal {
     /// `ErrorKind::WouldBlock` if another rekey holds it.
     pub(crate) fn open(database: &Path) -> std::io::Result<Self> {
         let path = beside(database);
+        let own = std::fs::metadata(database)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-            // Readers of the database must be able to read it.
-            options.mode(std::fs::metadata(database)?.mode() & 0o666);
-        }
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         loop {
-            if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-                return Err(std::io::Error::other(format!(
-                    "{}: not a regular file",
-                    path.display()
-                )));
+            if std::fs::symlink_metadata(&path)
+                .is_ok_and(|found| !found.is_file() || is_same(&found, &own))
+            {
+                return Err(not_ours(&path));
             }
             let file = options.open(&path)?;
             file.try_lock().map_err(|error| match error {
@@ -47,15 +45,22 @@ impl RekeyJournal {
                 TryLockError::Error(error) => error,
             })?;
             // One that ended between the opening and the lock has removed the file.
-            if is_same_file(&file, &path) {
-                sync_folder(&path)
-                    .map_err(|_| std::io::Error::other("the folder cannot be synced"))?;
-                return Ok(Self {
-                    path,
-                    file,
-                    buffer: Vec::new(),
-                });
+            if !is_same_file(&file, &path) {
+                continue;
             }
+            let found = file.metadata()?;
+            if !is_alone(&found) || is_same(&found, &own) {
+                return Err(not_ours(&path));
+            }
+            // Readers of the database must be able to read it, and its owner to go on.
+            give_to_the_same(&file, &found, &own)?;
+            sync_folder(&path).map_err(|_| std::io::Error::other("the folder cannot be synced"))?;
+            return Ok(Self {
+                path,
+                file,
+                buffer: Vec::new(),
+                is_needed: found.len() > 0,
+            });
         }
     }
 
@@ -85,11 +90,21 @@ impl RekeyJournal {
         if let Some(start) = self.buffer.get_mut(..HEADER_LEN) {
             start.copy_from_slice(&header);
         }
+        self.is_needed = true;
         self.file
             .seek(SeekFrom::Start(0))
             .and_then(|_| self.file.write_all(&self.buffer))
             .and_then(|()| self.file.sync_data())
             .map_err(|_| Code::WRITE)
+    }
+
+    /// All its pages are durable in the database: from now on it stands for none.
+    pub(in crate::vfs) fn clear(&mut self) -> Result<()> {
+        if self.is_needed {
+            self.file.set_len(0).map_err(|_| Code::WRITE)?;
+            self.is_needed = false;
+        }
+        Ok(())
     }
 
     /// What an interrupted rekey left: numbers and stored pages. A record that is not whole was never needed.
@@ -101,7 +116,11 @@ impl RekeyJournal {
         self.buffer.clear();
         self.file
             .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.read_to_end(&mut self.buffer))
+            .and_then(|_| {
+                let longest = HEADER_LEN + MAX_RECORDS * (NUMBER_LEN + page_len);
+                let mut file = (&self.file).take(longest as u64);
+                file.read_to_end(&mut self.buffer)
+            })
             .map_err(|_| Code::READ)?;
         let Some((header, records)) = self.buffer.split_first_chunk::<HEADER_LEN>() else {
             return Ok(Vec::new());
@@ -116,10 +135,50 @@ impl RekeyJournal {
         };
         Ok(records.filter_map(split).collect())
     }
+}
 
-    /// Removes the journal: all its pages are durable in the database.
-    pub(crate) fn remove(self) {
-        // One that stays has no effect: its pages open in the database.
-        let _removed = std::fs::remove_file(&self.path);
+impl Drop for RekeyJournal {
+    /// Removes the journal, unless it holds what an interrupted step needs.
+    fn drop(&mut self) {
+        if !self.is_needed {
+            // One that stays is empty, and has no effect.
+            let _removed = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn not_ours(path: &Path) -> std::io::Error {
+    let path = path.display();
+    std::io::Error::other(format!("{path}: no file of a rekey stands here; remove it"))
+}
+
+/// Whether the file has no other name, under which it would be something else.
+#[cfg(unix)]
+fn is_alone(file: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) == 1
+}
+
+#[cfg(not(unix))]
+fn is_alone(_file: &Metadata) -> bool {
+    true
+}
+
+/// Gives the journal the mode of the database, and its owner where that is permitted.
+#[cfg(unix)]
+fn give_to_the_same(journal: &File, found: &Metadata, database: &Metadata) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let (is, ought) = ((found.uid(), found.gid()), (database.uid(), database.gid()));
+    if is != ought && fchown(journal, Some(ought.0), Some(ought.1)).is_err() {
+        // Not the superuser: it stays ours.
+    }
+    let mode = database.mode() & 0o666;
+    if found.uid() == database.uid() && found.mode() & 0o777 != mode {
+        journal.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn give_to_the_same(_: &File, _: &Metadata, _: &Metadata) -> std::io::Result<()> {
+    Ok(())
 }
