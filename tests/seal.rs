@@ -1,4 +1,5 @@
 //! Seals and proofs: known answers of a second implementation, and what must hold of every tree.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::io::Read;
 
@@ -149,7 +150,7 @@ fn recursive_root(leaves: &[Hash]) -> Hash {
 }
 
 fn some_leaves(count: usize) -> Vec<Hash> {
-    (0..count)
+    (0..count as u64)
         .map(|at| Sha256::digest(at.to_be_bytes()).into())
         .collect()
 }

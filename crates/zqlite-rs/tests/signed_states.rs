@@ -2,6 +2,8 @@
 #![cfg(feature = "pq")]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "helpers of tests may panic"
 )]

@@ -230,3 +230,26 @@ fn an_anchor_refuses_the_older_header_for_every_command_that_opens_the_file() {
         .run(commands[0].iter().chain(&more))
         .fails_with(4, "no anchor");
 }
+
+#[test]
+fn several_processes_share_an_anchor() {
+    let bench = bench();
+    let query = [
+        "query",
+        "sealed.db",
+        "-i",
+        "me.identity",
+        "--anchor",
+        "anchor",
+        "SELECT count(*) FROM t",
+    ];
+    let children: Vec<_> = (0..8)
+        .map(|_| bench.command(query).spawn().unwrap())
+        .collect();
+    for child in children {
+        let run = crate::support::Run::new(child.wait_with_output().unwrap()).ok();
+        assert_eq!(run.last_line().trim(), "2");
+    }
+    assert_eq!(bench.read("anchor").len(), 24 + 64, "one file was seen");
+    assert!(!bench.names().contains(&"anchor.new".to_owned()));
+}

@@ -102,8 +102,14 @@ impl<'a> Unchanged<'a> {
         let file = KeylessFile::open(path).map_err(|code| code.at(path))?;
         let started = Instant::now();
         while let Err(code) = file.lock_shared() {
-            if code != Code::BUSY || started.elapsed() >= PATIENCE {
+            if code != Code::BUSY {
                 return Err(code.at(path));
+            }
+            if started.elapsed() >= PATIENCE {
+                return Err(Error::Io {
+                    path: path.to_owned(),
+                    source: std::io::Error::other("another connection does not stop writing to it"),
+                });
             }
             if !progress(Progress { done: 0, total: 0 }) {
                 return Err(Error::Interrupted);

@@ -21,7 +21,7 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// Seals the state of a database: which bytes it has, and who says so.
 ///
-/// Folds the WAL into the file first; then, while it reads the file, other connections may read, and in WAL mode append
+/// Opens the file for writing, and folds the WAL into it first; then, while it reads the file, other connections may read, and in WAL mode append
 /// to the log. Checks that every page opens. The seal is about the database file alone, at this moment: whatever is
 /// committed later changes the file, at the latest with the next checkpoint.
 ///

@@ -17,7 +17,7 @@ use crate::hot::{Hot, SECTOR, recover};
 use crate::log::Log;
 use crate::sample::{Outcome, Sample, attempt, contents};
 use crate::support::{
-    PAGE, beside, builder, create, journal, mode, one, open, peek, poke, ring, set_len, wal,
+    PAGE, beside, builder, create, journal, mode, one, open, peek, poke, ring, set_len, slots, wal,
 };
 
 fn signing_key() -> SigningKey {
@@ -183,7 +183,11 @@ fn an_anchor_and_a_seal_catch_the_header_of_a_new_file_and_the_file_that_is_cut_
     let path = dir.path().join("a.db");
     let anchor: Arc<dyn zqlite::Anchor> = Arc::new(MemoryAnchor::new());
     let anchored = || builder(&path).anchor(Arc::clone(&anchor)).open();
-    let connection = create(&path);
+    let connection = builder(&path)
+        .create(slots())
+        .anchor(Arc::clone(&anchor))
+        .open()
+        .unwrap();
     connection
         .execute_batch("BEGIN; CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);")
         .unwrap();
@@ -193,8 +197,13 @@ fn an_anchor_and_a_seal_catch_the_header_of_a_new_file_and_the_file_that_is_cut_
         .execute_batch("INSERT INTO t VALUES (1, 'x'); COMMIT;")
         .unwrap();
     drop(connection);
-    drop(anchored().unwrap());
+    // The anchor was told when the header was written: nobody has opened the file since.
     let seal = sealed(&path);
+    let newest = peek(&path, 0, 131_072);
+    poke(&path, 0, &unborn);
+    assert!(matches!(anchored(), Err(Error::HeaderTooOld { .. })));
+    poke(&path, 0, &newest);
+    drop(anchored().unwrap());
     poke(&path, 0, &unborn);
     drop(open(&path));
     assert_caught(&path, &seal);
