@@ -19,7 +19,10 @@ fuzz_target!(|input: &[u8]| {
     let bytes = if *what == 0 {
         rest.to_vec()
     } else {
-        edits::apply(rest, &honest.proofs[usize::from(*what) % honest.proofs.len()])
+        edits::apply(
+            rest,
+            &honest.proofs[usize::from(*what) % honest.proofs.len()],
+        )
     };
     let unaltered = honest.proofs.contains(&bytes);
     match Proof::decode(&bytes) {
