@@ -10,10 +10,12 @@ use zqlite::pq::page::PageSize;
 use crate::exit::Status;
 use crate::output;
 
+mod copies;
 mod examples;
 mod owner;
 mod seal;
 
+pub(crate) use copies::{Backup, NewKeys, Salvage};
 pub(crate) use owner::{AddRecipient, Recipients, Rekey};
 pub(crate) use seal::{Anchored, Proof, Seal};
 
@@ -73,6 +75,12 @@ pub(crate) enum Command {
     /// Make or check the proof that a page belongs to a sealed state
     #[command(after_help = examples::PROOF)]
     Proof(Proof),
+    /// Copy a sealed file while others use it
+    #[command(after_help = examples::BACKUP)]
+    Backup(Backup),
+    /// Save what opens of a damaged sealed file into a new one
+    #[command(after_help = examples::SALVAGE)]
+    Salvage(Salvage),
     /// See the whole story on a generated database: keys, seal, query, the attacks that fail
     #[command(after_help = examples::DEMO)]
     Demo {
@@ -100,7 +108,8 @@ impl Command {
             Self::Proof(args) => args.check.is_some(),
             Self::Query(args) => !args.write,
             Self::Shell(args) => args.read_only,
-            Self::Decrypt(_)
+            Self::Backup(_)
+            | Self::Decrypt(_)
             | Self::Demo { .. }
             | Self::Encrypt(_)
             | Self::Keygen(_)
@@ -108,6 +117,7 @@ impl Command {
             | Self::Recipients(_)
             | Self::Rekey(_)
             | Self::Seal(_)
+            | Self::Salvage(_)
             | Self::SigningKey(_) => false,
         }
     }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::args::{Command, SigningKey, Zqlite};
 use crate::output::Remarks;
 
+mod backup;
 mod completions;
 mod decrypt;
 mod encrypt;
@@ -15,6 +16,7 @@ mod query;
 mod recipient;
 mod recipients;
 mod rekey;
+mod salvage;
 mod seal;
 mod shell;
 mod signing_key;
@@ -28,6 +30,7 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
         Remarks::Shown
     };
     match args.command {
+        Command::Backup(args) => backup::run(args, remarks),
         Command::Completions { shell } => completions::run(shell),
         Command::Decrypt(args) => decrypt::run(args, remarks),
         Command::Demo { dir } => crate::demo::run(dir.as_deref()),
@@ -40,6 +43,7 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
         Command::Recipients(args) => recipients::run(args, remarks),
         Command::Rekey(args) => rekey::run(args, remarks),
         Command::Seal(args) => seal::run(&args, remarks),
+        Command::Salvage(args) => salvage::run(args, remarks),
         Command::Shell(args) => shell::run(args, remarks),
         Command::SigningKey(SigningKey::Generate(output)) => {
             signing_key::generate(output.output.as_deref(), remarks)

@@ -116,7 +116,7 @@ pub(crate) fn status(error: &anyhow::Error) -> Status {
         }
         if let Some(error) = cause.downcast_ref::<Error>() {
             return match error {
-                Error::Interrupted | Error::RekeyStopped { .. } => {
+                Error::BackupStopped { .. } | Error::Interrupted | Error::RekeyStopped { .. } => {
                     Status::Interrupted(crate::process::last_signal())
                 }
                 error => error.verdict().into(),

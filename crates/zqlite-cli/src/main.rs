@@ -11,6 +11,7 @@ mod dump;
 mod exit;
 mod keys;
 mod keyword;
+mod new_keys;
 mod open;
 mod output;
 mod process;

@@ -201,6 +201,20 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The caller's progress callback asked to stop a backup, which can be continued.
+    #[error("{}: stopped; the same backup goes on from here if it is started again", path.display())]
+    BackupStopped {
+        /// The backup that is not there yet.
+        path: PathBuf,
+    },
+    /// Others kept the database busy for too long.
+    #[error("{}: {what}", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+        /// What was waited for.
+        what: &'static str,
+    },
     /// The target exists and was not to be replaced.
     #[error("{}: exists already", path.display())]
     Exists {

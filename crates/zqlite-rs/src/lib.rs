@@ -2,6 +2,8 @@
 
 #[cfg(feature = "pq")]
 mod anchor;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod backup;
 #[cfg(feature = "rusqlite")]
 mod builder;
 mod error;
@@ -17,6 +19,8 @@ mod recipients;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod rekey;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub mod salvage;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod seal;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod target;
@@ -29,6 +33,8 @@ pub mod vfs;
 
 #[cfg(feature = "pq")]
 pub use anchor::{Anchor, AnchorVerdict, FileAnchor, MemoryAnchor, Sighting};
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use backup::{BackedUp, BackupOptions, backup};
 #[cfg(feature = "rusqlite")]
 pub use builder::Builder;
 pub use error::{Error, Verdict};
@@ -44,6 +50,8 @@ pub use recipients::{SlotInfo, Who, add_recipient, recipients, remove_recipients
 pub use rekey::{RekeyOptions, RekeyProgress, Rekeyed, rekey};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use salvage::{SalvageOptions, SalvageReport, salvage};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub use seal::{
     SealOptions, check_proof, prove, prove_to, read_proof, read_seal, seal, seal_to, verify_seal,

@@ -18,6 +18,8 @@ pub(crate) struct Target {
     file: Option<File>,
     force: bool,
     removed_leftovers: usize,
+    /// Whether an unfinished file is left for the next run.
+    kept: bool,
 }
 
 impl Target {
@@ -27,26 +29,7 @@ impl Target {
             path: path.to_owned(),
             source,
         };
-        match std::fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {
-                return Err(Error::NotAFile {
-                    path: path.to_owned(),
-                });
-            }
-            Ok(_) if !force => {
-                return Err(Error::Exists {
-                    path: path.to_owned(),
-                });
-            }
-            _ => {}
-        }
-        let name = path.file_name().ok_or_else(|| Error::NotAFile {
-            path: path.to_owned(),
-        })?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let (folder, name) = place(path, force)?;
         let prefix = prefix(name);
         let removed_leftovers = remove_leftovers(folder, &prefix).map_err(io)?;
         let (unfinished, file) = loop {
@@ -72,7 +55,71 @@ impl Target {
             file: Some(file),
             force,
             removed_leftovers,
+            kept: false,
         })
+    }
+
+    /// Makes an unfinished file whose name says of what it is made, or takes over the one that an interrupted run left;
+    /// [`Target::keep`] leaves it for the next. `tag`: letters and digits.
+    pub(crate) fn resume(path: &Path, force: bool, tag: &str) -> Result<Self, Error> {
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let (folder, name) = place(path, force)?;
+        let mut unfinished = prefix(name);
+        unfinished.push(tag);
+        let unfinished = folder.join(unfinished);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = match options.clone().create_new(true).open(&unfinished) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                // Whoever plants a pipe or a link under such a name shall not make us wait, or follow.
+                let is_file = std::fs::symlink_metadata(&unfinished)
+                    .map_err(io)?
+                    .is_file();
+                if !is_file {
+                    return Err(Error::NotAFile { path: unfinished });
+                }
+                options.open(&unfinished).map_err(io)?
+            }
+            opened => opened.map_err(io)?,
+        };
+        if file.try_lock().is_err() || !is_same_file(&file, &unfinished) {
+            return Err(Error::Busy {
+                path: path.to_owned(),
+                what: "another process is making this backup",
+            });
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, PermissionsExt};
+            if file.metadata().map_err(io)?.nlink() != 1 {
+                return Err(Error::NotAFile { path: unfinished });
+            }
+            let secret = std::fs::Permissions::from_mode(0o600);
+            file.set_permissions(secret).map_err(io)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            unfinished,
+            file: Some(file),
+            force,
+            removed_leftovers: 0,
+            kept: false,
+        })
+    }
+
+    /// The file under the unfinished name.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    /// Leaves the unfinished file for the next run.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
     }
 
     /// The unfinished file.
@@ -119,11 +166,39 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         // After `finish` there is nothing left under the temporary name.
         for suffix in [""].iter().chain(&COMPANIONS) {
             let _ignored = remove_if_present(&beside(&self.unfinished, suffix));
         }
     }
+}
+
+/// The folder and the name of a target, if one may be made there.
+fn place(path: &Path, force: bool) -> Result<(&Path, &OsStr), Error> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(Error::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        Ok(_) if !force => {
+            return Err(Error::Exists {
+                path: path.to_owned(),
+            });
+        }
+        _ => {}
+    }
+    let name = path.file_name().ok_or_else(|| Error::NotAFile {
+        path: path.to_owned(),
+    })?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok((folder, name))
 }
 
 fn prefix(name: &OsStr) -> OsString {

@@ -215,14 +215,17 @@ impl Shape {
     }
 }
 
-fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {
+pub(crate) fn pragma<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    name: &str,
+) -> Result<T, Error> {
     connection
         .query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
         .map_err(ours_or_sqlite)
 }
 
 /// The reason of ours behind an SQLite error, if there is one.
-fn ours_or_sqlite(error: rusqlite::Error) -> Error {
+pub(crate) fn ours_or_sqlite(error: rusqlite::Error) -> Error {
     vfs::take_last_error().unwrap_or(Error::Sqlite(error))
 }
 
@@ -272,7 +275,7 @@ fn copy(
 }
 
 /// The SQLite URI of a path.
-fn uri(path: &Path) -> String {
+pub(crate) fn uri(path: &Path) -> String {
     use std::fmt::Write;
     // An empty authority, so that a path which begins with two slashes is none.
     let mut text = String::from(if path.is_absolute() {

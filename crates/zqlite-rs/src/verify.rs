@@ -14,7 +14,7 @@ use crate::vfs::{self, Access, with_sealed};
 use crate::{Anchor, Error, Progress};
 
 /// Pages that are checked between two reports of progress.
-const PAGES_PER_STEP: u64 = 1_024;
+pub(crate) const PAGES_PER_STEP: u64 = 1_024;
 /// Problems of one kind that are named one by one.
 const NAMED_MAX: usize = 20;
 

@@ -12,6 +12,11 @@ pub(crate) mod layout;
 mod read_cache;
 mod reseal;
 mod sealed;
+#[cfg_attr(
+    not(feature = "rusqlite"),
+    expect(dead_code, reason = "salvage is what uses it")
+)]
+pub(crate) mod stand_in;
 #[cfg(feature = "rusqlite")]
 mod stored;
 mod temp;

@@ -122,6 +122,24 @@ Examples:
   zqlite proof sealed.db --seal monday.seal --page 3 -o page-3.proof
   zqlite proof --check page-3.proof --seal monday.seal --signed-by owner.verify";
 
+pub(super) const BACKUP: &str = "\
+The backup is the state after one commit, with the WAL folded in, and every page of it was opened. For the recipients of
+SEALED it is copied as it is, with the same file id; for others, if any are named, it is sealed anew. Interrupted, the
+same command goes on where it stopped, unless it was for others.
+
+Examples:
+  zqlite backup app.db app.backup -i me.identity --signed-by owner.verify
+  zqlite backup app.db vault.backup -i me.identity -R vault.recipients";
+
+pub(super) const SALVAGE: &str = "\
+OUT has a file id and a key of its own, for the recipients of DAMAGED unless others are named. Nothing may write to
+DAMAGED meanwhile. Exit status is 4 if anything was lost; the report says which pages do not open and which rows are
+missing. Without page 1 or a header copy nothing can be saved.
+
+Examples:
+  zqlite salvage damaged.db saved.db -i me.identity
+  zqlite salvage damaged.db saved.db -i me.identity -R team.recipients --json";
+
 pub(super) const DEMO: &str = "\
 Examples:
   zqlite demo

@@ -6,6 +6,7 @@
 )]
 
 mod age;
+mod backup;
 mod bad_input;
 mod closed_stdout;
 mod demo;
@@ -15,6 +16,7 @@ mod killed;
 mod owner;
 mod query_output;
 mod round_trip;
+mod salvage;
 mod shell;
 mod signed_states;
 mod support;

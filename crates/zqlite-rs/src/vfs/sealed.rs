@@ -17,6 +17,7 @@ use super::access::{self, Access, Maker};
 use super::code::{Code, Result};
 use super::ffi::{self, RawFile, Read};
 use super::layout;
+use super::stand_in::StandIns;
 use super::wal_state::WalState;
 use crate::{AnchorVerdict, Error, Sighting};
 
@@ -42,6 +43,8 @@ pub(crate) struct Sealed {
     /// Whether older epochs are to be dropped when SQLite next empties the WAL.
     #[cfg(feature = "rusqlite")]
     drops_epochs: bool,
+    /// While a damaged file is salvaged: what SQLite gets in the place of pages that do not open.
+    pub(crate) stand_ins: Option<StandIns>,
 }
 
 /// Nonces of one write transaction in one process (F-25).
@@ -72,6 +75,7 @@ impl Sealed {
             wal: WalState::default(),
             #[cfg(feature = "rusqlite")]
             drops_epochs: false,
+            stand_ins: None,
         };
         sealed.load()?;
         if sealed.opened.is_none() && !(writable && sealed.access.may_create()) {
