@@ -15,7 +15,7 @@ mod examples;
 mod owner;
 mod seal;
 
-pub(crate) use copies::{Backup, NewKeys, Salvage};
+pub(crate) use copies::{Backup, NewKeys, Restore, Salvage};
 pub(crate) use owner::{AddRecipient, Recipients, Rekey};
 pub(crate) use seal::{Anchored, Proof, Seal};
 
@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Copy a sealed file while others use it
     #[command(after_help = examples::BACKUP)]
     Backup(Backup),
+    /// Put a backup in place, if it is what its signer sealed
+    #[command(after_help = examples::RESTORE)]
+    Restore(Restore),
     /// Save what opens of a damaged sealed file into a new one
     #[command(after_help = examples::SALVAGE)]
     Salvage(Salvage),
@@ -117,6 +120,7 @@ impl Command {
             | Self::Recipients(_)
             | Self::Rekey(_)
             | Self::Seal(_)
+            | Self::Restore(_)
             | Self::Salvage(_)
             | Self::SigningKey(_) => false,
         }

@@ -16,6 +16,7 @@ mod query;
 mod recipient;
 mod recipients;
 mod rekey;
+mod restore;
 mod salvage;
 mod seal;
 mod shell;
@@ -43,6 +44,7 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
         Command::Recipients(args) => recipients::run(args, remarks),
         Command::Rekey(args) => rekey::run(args, remarks),
         Command::Seal(args) => seal::run(&args, remarks),
+        Command::Restore(args) => restore::run(&args, remarks),
         Command::Salvage(args) => salvage::run(args, remarks),
         Command::Shell(args) => shell::run(args, remarks),
         Command::SigningKey(SigningKey::Generate(output)) => {

@@ -18,11 +18,11 @@ pub(crate) fn slots(args: &NewKeys, remarks: Remarks) -> Result<Option<Vec<NewSl
         let recipients = keys::recipients(path, remarks)?;
         found.extend(recipients.into_iter().map(SlotKey::Recipient));
     }
-    for path in &args.to_passphrase_file {
+    for path in &args.new_passphrase_file {
         let passphrase = keys::passphrase(path, remarks)?;
         found.push(SlotKey::Passphrase(passphrase, Argon2Params::DEFAULT));
     }
-    for path in &args.to_raw_key_file {
+    for path in &args.new_raw_key_file {
         found.push(SlotKey::RawKey(keys::raw_key(path, remarks)?));
     }
     let slot = |key| NewSlot {

@@ -192,6 +192,11 @@ fn every_command_of_the_guide_to_operations_does_what_the_guide_says() {
 }
 
 #[test]
+fn every_command_of_the_guide_to_backups_does_what_the_guide_says() {
+    assert_runs("backup.md", 16);
+}
+
+#[test]
 fn a_guide_is_read_as_files_and_commands() {
     let guide = "\
 Text.

@@ -3,9 +3,9 @@
 //! For the same recipients the stored pages are copied as they are: the copy has the same id and the same keys. For
 //! others SQLite copies the pages, and they are sealed anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::backup::StepResult;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -15,10 +15,12 @@ use zqlite_pq::header::{Expected, Keyring, NewSlot};
 use zqlite_pq::page::PageSize;
 
 use crate::builder::{check_path, not_a_uri};
+use crate::inspect::beside;
+use crate::seal;
 use crate::target::Target;
 use crate::transfer::{ours_or_sqlite, pragma};
 use crate::vfs::{self, Access, Code, with_sealed};
-use crate::{Builder, Error, Progress};
+use crate::{Error, Progress};
 
 mod hold;
 mod stored;
@@ -40,6 +42,8 @@ pub struct BackupOptions {
     pub slots: Option<Vec<NewSlot>>,
     /// Who signs the header of a backup for other recipients; that for the same has the signature of the file.
     pub signing_key: Option<SigningKey>,
+    /// Who signs a seal of the backup, which is written beside it: its name with `.seal` behind it.
+    pub seal_with: Option<SigningKey>,
     /// How long writers, readers of the log and checkpoints are waited for, in all (30 seconds).
     pub patience: Duration,
     /// Replace an existing target.
@@ -55,6 +59,7 @@ impl BackupOptions {
             signed_by: None,
             slots: None,
             signing_key: None,
+            seal_with: None,
             patience: PATIENCE,
             force: false,
         }
@@ -106,14 +111,65 @@ pub fn backup(
         access: Arc::new(access),
         patience: options.patience,
     };
-    match options.slots {
-        None => stored::copy(&source, out, options.force, progress),
+    let sealing = options
+        .seal_with
+        .map(|key| Sealing::prepare(out, key, options.force))
+        .transpose()?;
+    let (made, access) = match options.slots {
+        None => {
+            let made = stored::copy(&source, out, options.force, progress)?;
+            (made, Arc::clone(&source.access))
+        }
         Some(slots) => {
             let target = Target::create(out, options.force)?;
             let made = reseal(&source, &target, slots, options.signing_key, progress)?;
             target.finish()?;
-            Ok(made)
+            made
         }
+    };
+    if let Some(sealing) = sealing {
+        let copy = Source {
+            path: out,
+            access,
+            patience: source.patience,
+        };
+        sealing.finish(&copy, progress)?;
+    }
+    Ok(made)
+}
+
+/// The seal that will stand beside a backup.
+struct Sealing {
+    key: SigningKey,
+    path: PathBuf,
+    unfinished: Target,
+}
+
+impl Sealing {
+    /// Before anything is copied: it may exist.
+    fn prepare(out: &Path, key: SigningKey, force: bool) -> Result<Self, Error> {
+        let path = beside(out, ".seal");
+        let unfinished = Target::create(&path, force)?;
+        Ok(Self {
+            key,
+            path,
+            unfinished,
+        })
+    }
+
+    fn finish(
+        self,
+        copy: &Source<'_>,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), Error> {
+        let connection = copy.connect()?;
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|error| Error::Create(error.to_string()))?;
+        let signed = (&self.key, time.as_secs());
+        let seal = seal::seal_open(&connection, copy.path, signed, copy.patience, progress)?;
+        drop(connection);
+        seal::finish(self.unfinished, &self.path, &seal.encode())
     }
 }
 
@@ -178,27 +234,34 @@ fn reseal(
     slots: Vec<NewSlot>,
     signing_key: Option<SigningKey>,
     progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<BackedUp, Error> {
+) -> Result<(BackedUp, Arc<Access>), Error> {
     let from = source.connect()?;
     from.execute_batch("BEGIN").map_err(ours_or_sqlite)?;
     source.patiently(|| from.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))?;
     let page_len: u32 = pragma(&from, "page_size")?;
-    let mut builder = Builder::new(target.unfinished())
-        .accept_any_maker()
-        .page_size(PageSize::new(page_len).map_err(|error| Error::Create(error.to_string()))?)
-        .create(slots);
-    if let Some(key) = signing_key {
-        builder = builder.sign_with(key);
-    }
-    let mut to = builder.open()?;
+    let page_size = PageSize::new(page_len).map_err(|error| Error::Create(error.to_string()))?;
+    let copy = Source {
+        path: target.unfinished(),
+        access: Arc::new(
+            Access::new(Keyring::new())
+                .accept_any_maker()
+                .create(slots, page_size, signing_key)
+                .layout_set_by_client(),
+        ),
+        patience: source.patience,
+    };
+    let mut to = copy.connect()?;
+    vfs::reserve_trailer(&to).map_err(|code| code.at(copy.path))?;
+    to.pragma_update(None, "page_size", page_len)
+        .map_err(ours_or_sqlite)?;
     // A crash leaves an unfinished file, which is thrown away: nothing is synced before the end.
     to.execute_batch("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")
         .map_err(ours_or_sqlite)?;
     let page_len = u64::from(page_len);
-    let copy = rusqlite::backup::Backup::new(&from, &mut to).map_err(ours_or_sqlite)?;
+    let copying = rusqlite::backup::Backup::new(&from, &mut to).map_err(ours_or_sqlite)?;
     loop {
-        let step = copy.step(PAGES_PER_STEP).map_err(ours_or_sqlite)?;
-        let at = copy.progress();
+        let step = copying.step(PAGES_PER_STEP).map_err(ours_or_sqlite)?;
+        let at = copying.progress();
         let pages = |count: i32| u64::try_from(count).unwrap_or(0);
         let total = pages(at.pagecount);
         let go_on = progress(Progress {
@@ -212,16 +275,18 @@ fn reseal(
             _ => std::thread::sleep(hold::PAUSE),
         }
     }
-    drop(copy);
+    drop(copying);
     let (pages, file_id) = with_sealed(&to, |sealed, _| {
         let opened = sealed.opened().ok_or(Code::NOTFOUND)?;
         Ok((sealed.pages()?.0, *opened.header.file_id()))
     })
     .map_err(|code| code.at(target.unfinished()))?;
-    Ok(BackedUp {
+    drop(to);
+    let made = BackedUp {
         file_id,
         pages,
         pages_written: pages,
         resumed: false,
-    })
+    };
+    Ok((made, copy.access))
 }

@@ -19,6 +19,8 @@ mod recipients;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod rekey;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
+mod restore;
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub mod salvage;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod seal;
@@ -48,6 +50,8 @@ pub use random::os_rng;
 pub use recipients::{SlotInfo, Who, add_recipient, recipients, remove_recipients};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub use rekey::{RekeyOptions, RekeyProgress, Rekeyed, rekey};
+#[cfg(all(feature = "pq", feature = "rusqlite"))]
+pub use restore::{RestoreOptions, restore};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]

@@ -18,6 +18,7 @@ mod make;
 
 pub use check::{prove, verify_seal};
 pub use make::seal;
+pub(crate) use make::seal_open;
 
 /// How long others are waited for unless something else is said.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -158,7 +159,7 @@ fn read_at_most(path: &Path, len: usize) -> Result<Vec<u8>, Error> {
     }
 }
 
-fn finish(unfinished: Target, target: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn finish(unfinished: Target, target: &Path, bytes: &[u8]) -> Result<(), Error> {
     let written = std::fs::OpenOptions::new()
         .write(true)
         .open(unfinished.unfinished())
@@ -200,7 +201,7 @@ fn bad_seal(path: &Path, error: &pq::DecodeError) -> Error {
     }
 }
 
-fn unexpected(path: &Path, error: &pq::SealError) -> Error {
+pub(crate) fn unexpected(path: &Path, error: &pq::SealError) -> Error {
     Error::SignatureUnexpected {
         path: path.to_owned(),
         what: error.to_string(),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::inspect::beside;
 
-/// What SQLite may leave beside a database.
-const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
+/// What SQLite, or a rekey, may leave beside a database.
+const COMPANIONS: [&str; 4] = ["-journal", "-wal", "-shm", "-rekey"];
 
 /// The unfinished file: `.NAME.zqlite-tmp-<random>`, locked as long as somebody works on it.
 pub(crate) struct Target {

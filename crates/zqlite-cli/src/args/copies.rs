@@ -44,10 +44,10 @@ pub(crate) struct NewKeys {
     pub(crate) recipients_file: Vec<PathBuf>,
     /// Seal the new file to the passphrase in this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) to_passphrase_file: Vec<PathBuf>,
+    pub(crate) new_passphrase_file: Vec<PathBuf>,
     /// Seal the new file to the raw key in this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) to_raw_key_file: Vec<PathBuf>,
+    pub(crate) new_raw_key_file: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -60,9 +60,32 @@ pub(crate) struct Backup {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) new: NewKeys,
-    /// Replace OUT if it exists
+    /// Sign the state of the backup with the signing key in this file: the seal is OUT.seal. Signs the header as well if
+    /// the backup is for others
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sign_with: Option<PathBuf>,
+    /// Replace OUT, and OUT.seal, if they exist
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) keys: Keys,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) backup: PathBuf,
+    /// The sealed file to make of it
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) sealed: PathBuf,
+    /// The seal of the backup
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) seal: PathBuf,
+    /// Refuse a seal that this verifying key has not signed (text or a file that holds it), or of another file id
+    #[arg(long, value_name = "KEY[@FILE-ID]")]
+    pub(crate) signed_by: String,
+    /// Replace SEALED if it exists, with its WAL and journal; nobody may have it open
+    #[arg(long)]
+    pub(crate) force: bool,
 }

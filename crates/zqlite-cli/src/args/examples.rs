@@ -129,7 +129,14 @@ same command goes on where it stopped, unless it was for others.
 
 Examples:
   zqlite backup app.db app.backup -i me.identity --signed-by owner.verify
+  zqlite backup app.db app.backup -i me.identity --sign-with owner.signing-key
   zqlite backup app.db vault.backup -i me.identity -R vault.recipients";
+
+pub(super) const RESTORE: &str = "\
+Needs no key that opens the backup. SEALED appears only if every byte of it is what was sealed.
+
+Examples:
+  zqlite restore app.backup app.db --seal app.backup.seal --signed-by owner.verify";
 
 pub(super) const SALVAGE: &str = "\
 OUT has a file id and a key of its own, for the recipients of DAMAGED unless others are named. Nothing may write to

@@ -36,7 +36,7 @@ pub(super) fn run(args: Salvage, remarks: Remarks) -> Result<()> {
     if report.slots_left_out > 0 {
         remarks.warn(&format!(
             "{} slots for passphrases or raw keys are not in the new file: they are bound to the old one; \
-             --to-passphrase-file and --to-raw-key-file make new ones",
+             --new-passphrase-file and --new-raw-key-file make new ones",
             report.slots_left_out
         ));
     }

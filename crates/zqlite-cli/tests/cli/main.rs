@@ -15,6 +15,7 @@ mod keys;
 mod killed;
 mod owner;
 mod query_output;
+mod restore;
 mod round_trip;
 mod salvage;
 mod shell;

@@ -87,7 +87,7 @@ fn salvage_seals_to_whom_it_is_told() {
         "salvage",
         "damaged.sealed",
         "saved.sealed",
-        "--to-passphrase-file",
+        "--new-passphrase-file",
         "secret.txt",
     ];
     bench

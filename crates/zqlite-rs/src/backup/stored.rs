@@ -154,10 +154,14 @@ impl Copying<'_> {
             let stored = stored
                 .get_mut(..present)
                 .ok_or_else(|| at(Code::INTERNAL))?;
-            with_sealed(reader, |sealed, _| {
+            let read = with_sealed(reader, |sealed, _| {
                 read_stored(sealed.file(), stored, offset)
-            })
-            .map_err(at)?;
+            });
+            // The file became shorter this moment.
+            if read == Err(Code::SHORT_READ) {
+                break;
+            }
+            read.map_err(at)?;
             self.read_copied(&mut copied, offset)?;
             differing += self.write_differing(stored, &copied, offset)?;
             offset += present as u64;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use zqlite_pq::SigningKey;
 use zqlite_pq::header::Header;
 use zqlite_pq::seal::tree::Tree;
 use zqlite_pq::seal::{Hash, MAX_PAGES, Seal, State, header_hash};
@@ -48,19 +49,30 @@ pub fn seal(
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open_sealed(path, flags, access)?;
+    seal_open(&connection, path, (&signing_key, time), patience, progress)
+}
+
+/// Seals the state of a database that this connection has open; `signed`: by which key, and what is said of the time.
+pub(crate) fn seal_open(
+    connection: &Connection,
+    path: &Path,
+    (signing_key, time): (&SigningKey, u64),
+    patience: Duration,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Seal, Error> {
     connection.busy_timeout(SLICE)?;
     let mut waiting = Waiting {
         path,
         until: Instant::now() + patience,
         progress,
     };
-    begin_folded(&connection, &mut waiting)?;
-    let (header, header_hash, pages) = shape(&connection, path)?;
+    begin_folded(connection, &mut waiting)?;
+    let (header, header_hash, pages) = shape(connection, path)?;
     // In the rollback modes the transaction itself, which holds RESERVED, keeps others from writing.
-    let hold = if has_log(&connection, path)? {
+    let hold = if has_log(connection, path)? {
         let left = waiting.until.saturating_duration_since(Instant::now());
         let hold =
-            CheckpointHold::take(&connection, left.max(SLICE)).map_err(|code| match code {
+            CheckpointHold::take(connection, left.max(SLICE)).map_err(|code| match code {
                 Code::BUSY => cannot(path, "a checkpoint of another connection does not end"),
                 code => code.at(path),
             })?;
@@ -69,7 +81,7 @@ pub fn seal(
     } else {
         None
     };
-    let root = root(&connection, path, pages, waiting.progress)?;
+    let root = root(connection, path, pages, waiting.progress)?;
     drop(hold);
     let state = State {
         file_id: pages.file_id,
@@ -80,7 +92,7 @@ pub fn seal(
         header_hash,
         root,
     };
-    Seal::sign(state, time, &signing_key).map_err(|error| cannot(path, &error.to_string()))
+    Seal::sign(state, time, signing_key).map_err(|error| cannot(path, &error.to_string()))
 }
 
 /// Whoever is in the way is waited for.
