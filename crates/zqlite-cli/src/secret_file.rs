@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use zeroize::Zeroizing;
+use zqlite::key_file::is_exposed;
 
 use crate::exit::Fault;
-use crate::keys::is_exposed;
 use crate::output::{self, Remarks};
 
 /// A key pair as text.

@@ -9,6 +9,8 @@ mod builder;
 mod error;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod inspect;
+#[cfg(feature = "pq")]
+pub mod key_file;
 pub mod keys;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod owner;
