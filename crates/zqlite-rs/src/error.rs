@@ -122,6 +122,14 @@ pub enum Error {
         "this build of zqlite has no feature `pq`: it cannot use keys, and does not open files as plain when one is given"
     )]
     KeysUnsupported,
+    /// A URI names keys in a way that cannot be followed.
+    #[error("the URI's `{parameter}` {}", what)]
+    Uri {
+        /// Which parameter.
+        parameter: &'static str,
+        /// What is wrong with it; its value is not repeated, for it may be a secret in the wrong place.
+        what: String,
+    },
     /// The connection keeps its temporary files in plaintext, because its main database is not a sealed one.
     #[error(
         "{}: this connection writes temporary files in plaintext, because its main database is not sealed: execute `PRAGMA temp_store=MEMORY` first, or open the main database with `vfs=zqlite`",

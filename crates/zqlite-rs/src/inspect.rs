@@ -1,14 +1,12 @@
 //! What can be known of a sealed file without a key.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use zqlite_pq::header::{self, COPY_LEN, Inspection};
 
 use crate::Error;
 use crate::builder::check_path;
-use crate::vfs::{header_error, layout};
+use crate::vfs::{PlainFile, PlainVfs, header_error, layout};
 
 /// A header and the file around it.
 #[derive(Debug)]
@@ -28,8 +26,7 @@ pub struct FileInspection {
 
 /// Reads the header of a sealed file. Needs no key and proves nothing.
 ///
-/// Takes no lock and opens the file a second time: on POSIX systems, do not call it for a file that
-/// this process has open through SQLite, whose locks would be lost.
+/// Takes no lock, and reads through SQLite's file layer: connections of this process keep theirs.
 ///
 /// # Errors
 /// See [`Error`]; [`Error::Damaged`] only if neither header copy can be read.
@@ -39,12 +36,14 @@ pub fn inspect(path: &Path) -> Result<FileInspection, Error> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(io)?;
-    let file_len = file.metadata().map_err(io)?.len();
-    let mut copy = |offset: u64| -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(offset))?;
-        (&mut file).take(COPY_LEN as u64).read_to_end(&mut bytes)?;
+    let file = PlainVfs::of_sqlite()
+        .and_then(|vfs| PlainFile::open(vfs, path))
+        .map_err(io)?;
+    let file_len = file.len().map_err(io)?;
+    let copy = |offset: u64| -> std::io::Result<Vec<u8>> {
+        let present = file_len.saturating_sub(offset).min(COPY_LEN as u64);
+        let mut bytes = vec![0; usize::try_from(present).map_err(std::io::Error::other)?];
+        file.read_exact(&mut bytes, offset)?;
         Ok(bytes)
     };
     let (a, b) = (copy(0).map_err(io)?, copy(COPY_LEN as u64).map_err(io)?);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, TransactionState};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use zqlite_pq::SigningKey;
 use zqlite_pq::header::{EpochSet, Expected, Header, Keyring, Opened, UpdateError};
 
@@ -106,10 +106,10 @@ pub(crate) fn change_header<T>(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(reason)?;
-    debug_assert!(matches!(
-        transaction.transaction_state::<&str>(None),
-        Ok(TransactionState::Write)
-    ));
+    debug_assert!(
+        !transaction.is_autocommit(),
+        "IMMEDIATE took the write lock"
+    );
     let mut said = None;
     let changed = with_sealed(&transaction, |sealed, _| {
         Ok(sealed.update_header(|opened| {

@@ -80,8 +80,23 @@ pub fn verify(
 ) -> Result<VerifyReport, Error> {
     let connection =
         open_reading_anchored(path, options.keyring, options.signed_by, options.anchor)?;
-    let mut report = header_report(&connection, path)?;
-    if let Some(minimum) = options.min_generation
+    verify_open(&connection, path, options.min_generation, progress)
+}
+
+/// What is wrong with a file that this process has open with this access.
+pub(crate) fn problems(path: &Path, access: Arc<Access>) -> Result<Vec<String>, Error> {
+    let connection = open_reading_as(path, access)?;
+    verify_open(&connection, path, None, &mut |_| true).map(|report| report.problems)
+}
+
+fn verify_open(
+    connection: &Connection,
+    path: &Path,
+    min_generation: Option<u64>,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<VerifyReport, Error> {
+    let mut report = header_report(connection, path)?;
+    if let Some(minimum) = min_generation
         && report.generation < minimum
     {
         let found = report.generation;
@@ -104,9 +119,9 @@ pub fn verify(
             .problems
             .push(format!("the database cannot be read: {error}"));
     }
-    check_pages(&connection, path, &mut report, progress)?;
-    check_wal(&connection, path, &mut report)?;
-    check_structures(&connection, path, &mut report)?;
+    check_pages(connection, path, &mut report, progress)?;
+    check_wal(connection, path, &mut report)?;
+    check_structures(connection, path, &mut report)?;
     Ok(report)
 }
 
@@ -126,10 +141,6 @@ pub(crate) fn open_reading_anchored(
     signed_by: Option<Expected>,
     anchor: Option<Arc<dyn Anchor>>,
 ) -> Result<Connection, Error> {
-    vfs::register()?;
-    check_path(path, false)?;
-    let hot = std::fs::metadata(crate::inspect::beside(path, "-journal"))
-        .is_ok_and(|metadata| metadata.len() > 0);
     let access = match signed_by {
         Some(expected) => Access::new(keyring).signed_by(expected),
         None => Access::new(keyring).accept_any_maker(),
@@ -138,6 +149,14 @@ pub(crate) fn open_reading_anchored(
         Some(anchor) => access.anchor(anchor),
         None => access,
     };
+    open_reading_as(path, Arc::new(access))
+}
+
+fn open_reading_as(path: &Path, access: Arc<Access>) -> Result<Connection, Error> {
+    vfs::register()?;
+    check_path(path, false)?;
+    let hot = std::fs::metadata(crate::inspect::beside(path, "-journal"))
+        .is_ok_and(|metadata| metadata.len() > 0);
     let flags = if hot {
         OpenFlags::SQLITE_OPEN_READ_WRITE
     } else {

@@ -17,9 +17,11 @@ mod sealed;
     expect(dead_code, reason = "salvage is what uses it")
 )]
 pub(crate) mod stand_in;
+mod status;
 #[cfg(feature = "rusqlite")]
 mod stored;
 mod temp;
+mod uri;
 mod wal;
 mod wal_state;
 
@@ -32,12 +34,14 @@ pub use access::{
 pub(crate) use code::Code;
 #[cfg(feature = "rusqlite")]
 pub(crate) use ffi::{
-    CheckpointHold, KeylessFile, RawFile, default_vfs_name, reserve_trailer, with_sealed,
+    CheckpointHold, KeylessFile, PlainFile, PlainVfs, RawFile, default_vfs_name, reserve_trailer,
+    with_sealed,
 };
-pub use ffi::{NAME, register, register_over};
+pub use ffi::{NAME, host_warning, read_key_file, register, register_over};
 #[cfg(feature = "rusqlite")]
 pub(crate) use reseal::{RekeyJournal, Resealed};
 #[cfg(feature = "rusqlite")]
 pub(crate) use sealed::{Sealed, header_error};
 #[cfg(feature = "rusqlite")]
 pub(crate) use stored::{hole_is_zero, read_stored, stored_copies};
+pub use uri::permit_uri_keys;

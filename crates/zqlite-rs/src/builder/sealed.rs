@@ -47,11 +47,11 @@ impl Builder {
 pub(crate) fn open_sealed(
     path: &Path,
     flags: OpenFlags,
-    access: Access,
+    access: impl Into<Arc<Access>>,
 ) -> Result<Connection, Error> {
     let path = not_a_uri(path);
     drop(vfs::take_last_error());
-    vfs::hand_over(Arc::new(access), || {
+    vfs::hand_over(access.into(), || {
         Connection::open_with_flags_and_vfs(&path, flags, vfs::NAME)
     })
     .map_err(|error| vfs::take_last_error().unwrap_or(Error::Sqlite(error)))

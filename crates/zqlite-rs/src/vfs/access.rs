@@ -197,14 +197,19 @@ pub fn register(path: &Path, access: Access) -> Result<(), Error> {
 }
 
 /// Forgets the keys of a path. Connections that are open stay so. Tells whether there were any.
-#[expect(clippy::must_use_candidate, reason = "called for its effect")]
 pub fn unregister(path: &Path) -> bool {
     let Ok(path) = canonical(path) else {
         return false;
     };
-    lock(&REGISTRY)
+    let mut registry = lock(&REGISTRY);
+    let removed = registry
         .as_mut()
-        .is_some_and(|registry| registry.remove(&path).is_some())
+        .is_some_and(|registry| registry.remove(&path).is_some());
+    // Nothing is left behind in the memory of a program that looks for leaks.
+    if registry.as_ref().is_some_and(HashMap::is_empty) {
+        *registry = None;
+    }
+    removed
 }
 
 /// The access for a file that is being opened: what the builder handed over, else what is registered.

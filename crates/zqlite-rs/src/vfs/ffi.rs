@@ -10,9 +10,9 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Once;
@@ -25,8 +25,10 @@ use super::database::{self, Database};
 use super::journal::Journal;
 use super::sealed::Sealed;
 use super::temp::TempFile;
+use super::uri::Content;
 use super::wal::Wal;
 use crate::Error;
+use crate::key_file::is_exposed;
 
 #[cfg(feature = "rusqlite")]
 mod connection;
@@ -34,16 +36,24 @@ mod control;
 #[cfg(feature = "rusqlite")]
 mod keyless;
 mod passed_on;
+mod plain_file;
 mod process;
 mod raw;
 mod shared_memory;
 mod temporary;
+mod text;
+mod uri;
 mod wal_index;
 
 #[cfg(feature = "rusqlite")]
 pub(crate) use connection::{CheckpointHold, reserve_trailer, with_sealed};
+pub use control::host_warning;
 #[cfg(feature = "rusqlite")]
 pub(crate) use keyless::KeylessFile;
+#[cfg(feature = "rusqlite")]
+pub(crate) use plain_file::PlainFile;
+pub(crate) use plain_file::PlainVfs;
+pub use plain_file::read_key_file;
 pub(crate) use process::generation as process;
 pub(crate) use raw::{RawFile, Read};
 pub(crate) use wal_index::WalIndex;
@@ -86,10 +96,9 @@ pub fn register_over(name: &str, below: Option<&str>) -> core::result::Result<()
     let _generation = process();
     let own_name = c_string(name)?;
     let below_name = below.map(c_string).transpose()?;
-    // SAFETY: the name is null or a string that lives through the call; SQLite returns null or a VFS that
-    // lives as long as it is registered.
+    // SAFETY: the name is null or a string that lives through the call; SQLite, which initialises itself here,
+    // returns null or a VFS that lives as long as it is registered.
     let below = unsafe {
-        sys::sqlite3_initialize();
         sys::sqlite3_vfs_find(
             below_name
                 .as_ref()
@@ -252,7 +261,7 @@ unsafe extern "C" fn x_open(
             )
         };
         // SAFETY: the name is null or SQLite's, with the flags it came with.
-        let database = unsafe { named_database(name, flags) }?;
+        let database = unsafe { named_database(name, flags, PlainVfs(below)) }?;
         // Who may not create a file shall not leave an empty one.
         let flags = match &database {
             Some((_, access)) if !access.may_create() => flags & !sys::SQLITE_OPEN_CREATE,
@@ -354,15 +363,36 @@ unsafe fn open_kind(
 unsafe fn named_database(
     name: *const c_char,
     flags: c_int,
+    below: PlainVfs,
 ) -> Result<Option<(PathBuf, Arc<Access>)>> {
     if name.is_null() || flags & sys::SQLITE_OPEN_MAIN_DB == 0 {
         return Ok(None);
     }
     // SAFETY: not null, and SQLite's names end with a zero byte.
-    let path = path_of(unsafe { CStr::from_ptr(name) });
-    match access::find(&path) {
-        Some(access) => Ok(Some((path, access))),
-        None => Err(fail(Error::NoKey { path })),
+    let path = PathBuf::from(os_string(unsafe { CStr::from_ptr(name) }));
+    // SAFETY: by the contract.
+    let given = unsafe { uri::parameters(name) }.map_err(fail)?;
+    match (access::find(&path), given.first()) {
+        (Some(access), None) => Ok(Some((path, access))),
+        (None, Some(_)) => {
+            let read = |path: &Path, content| {
+                let exposed = std::fs::metadata(path).is_ok_and(|data| is_exposed(&data));
+                if content == Content::Secret && exposed {
+                    log_text(
+                        Code(sys::SQLITE_WARNING),
+                        "a key file that a URI names: others can read it; its mode should be 600",
+                    );
+                }
+                below.read_key_file(path)
+            };
+            let access = super::uri::access(&given, &read).map_err(fail)?;
+            Ok(Some((path, Arc::new(access))))
+        }
+        (Some(_), Some(first)) => Err(fail(super::uri::refuse(
+            first.parameter,
+            "names keys or rules, and others are registered for this file",
+        ))),
+        (None, None) => Err(fail(Error::NoKey { path })),
     }
 }
 
@@ -375,19 +405,23 @@ fn fail(error: Error) -> Code {
 }
 
 #[cfg(unix)]
-fn path_of(name: &CStr) -> PathBuf {
+fn os_string(text: &CStr) -> OsString {
     use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes()))
+    std::ffi::OsStr::from_bytes(text.to_bytes()).to_owned()
 }
 
 #[cfg(not(unix))]
-fn path_of(name: &CStr) -> PathBuf {
-    PathBuf::from(name.to_string_lossy().as_ref())
+fn os_string(text: &CStr) -> OsString {
+    text.to_string_lossy().into_owned().into()
 }
 
 /// Writes an error to SQLite's log: other clients see nothing but the code.
 fn log(code: Code, error: &Error) {
-    if let Ok(text) = CString::new(error.to_string()) {
+    log_text(code, &error.to_string());
+}
+
+fn log_text(code: Code, text: &str) {
+    if let Ok(text) = CString::new(text) {
         // SAFETY: a format with one string, and the string.
         unsafe { sys::sqlite3_log(code.0, c"%s".as_ptr(), text.as_ptr()) };
     }

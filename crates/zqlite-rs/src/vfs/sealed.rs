@@ -94,6 +94,11 @@ impl Sealed {
         &self.path
     }
 
+    #[cfg(feature = "rusqlite")]
+    pub(super) const fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
     pub(super) const fn page_size(&self) -> PageSize {
         self.page_size
     }

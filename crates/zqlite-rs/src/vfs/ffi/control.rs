@@ -1,12 +1,16 @@
 //! File controls, and the pragmas among them.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
+#[cfg(feature = "rusqlite")]
+use std::sync::Arc;
 
 use libsqlite3_sys as sys;
 
 use super::raw::below;
-use super::{Kind, VfsFile, guard, kind};
+use super::text::sqlite_string;
+use super::{Kind, NAME, VfsFile, guard, kind};
 use crate::vfs::database::Database;
+use crate::vfs::status;
 
 pub(super) unsafe extern "C" fn x_file_control(
     file: *mut sys::sqlite3_file,
@@ -56,14 +60,20 @@ pub(super) unsafe extern "C" fn x_file_control(
 /// # Safety
 /// `out` is a place for a string that SQLite allocated, or null.
 unsafe fn prefix_vfs_name(out: *mut *mut c_char) {
-    // SAFETY: by the contract.
+    // SAFETY: by the contract; the old string is SQLite's, and is given back once.
     unsafe {
         let below = *out;
-        *out = sys::sqlite3_mprintf(c"zqlite/%z".as_ptr(), below);
+        let mut name = NAME.to_owned();
+        if !below.is_null() {
+            name.push('/');
+            name.push_str(&CStr::from_ptr(below).to_string_lossy());
+        }
+        *out = sqlite_string(&name);
+        sys::sqlite3_free(below.cast());
     }
 }
 
-/// The page size of a sealed file does not change: a change would be lost with every page.
+/// Our own pragmas; and the page size of a sealed file, which does not change: that would lose every page.
 ///
 /// # Safety
 /// `args` are the strings of `SQLITE_FCNTL_PRAGMA`: result, name, argument or null.
@@ -74,6 +84,15 @@ unsafe fn pragma(database: &Database, args: *mut *mut c_char) -> c_int {
         let value = *args.add(2);
         (name, (!value.is_null()).then(|| CStr::from_ptr(value)))
     };
+    let own = PRAGMAS
+        .iter()
+        .find(|(own, _)| name.to_bytes().eq_ignore_ascii_case(own.as_bytes()));
+    if let Some((_, answer)) = own {
+        let (rc, answer) = answer(database);
+        // SAFETY: by the contract, a place for a string that SQLite frees.
+        unsafe { *args = sqlite_string(&answer) };
+        return rc;
+    }
     let Some(value) = value else {
         return sys::SQLITE_NOTFOUND;
     };
@@ -89,12 +108,51 @@ unsafe fn pragma(database: &Database, args: *mut *mut c_char) -> c_int {
     {
         return sys::SQLITE_NOTFOUND;
     }
-    // SAFETY: a format with one integer; the result is freed by SQLite.
-    unsafe {
-        *args = sys::sqlite3_mprintf(
-            c"the page size of a sealed database is fixed when it is created (here: %u)".as_ptr(),
-            size,
-        );
-    }
+    let message =
+        format!("the page size of a sealed database is fixed when it is created (here: {size})");
+    // SAFETY: by the contract, a place for a string that SQLite frees.
+    unsafe { *args = sqlite_string(&message) };
     sys::SQLITE_ERROR
+}
+
+/// What a pragma of ours answers: a result code, and a text.
+type Answer = fn(&Database) -> (c_int, String);
+
+const PRAGMAS: [(&str, Answer); 2] = [("zqlite_status", status), ("zqlite_verify", verify)];
+
+/// What is wrong with the SQLite in use, if it is so old that it can corrupt a database.
+#[must_use]
+pub fn host_warning() -> Option<&'static str> {
+    // SAFETY: returns a number, and needs no connection.
+    status::host_warning(unsafe { sys::sqlite3_libversion_number() })
+}
+
+fn status(database: &Database) -> (c_int, String) {
+    // SAFETY: SQLite's version, which needs no connection and is a static string.
+    let (version, number) = unsafe {
+        let text = CStr::from_ptr(sys::sqlite3_libversion());
+        (text.to_string_lossy(), sys::sqlite3_libversion_number())
+    };
+    let status = status::json(&database.sealed.borrow(), (&version, number));
+    (sys::SQLITE_OK, status)
+}
+
+/// By a connection of its own, whose read transaction nobody is in the middle of.
+#[cfg(feature = "rusqlite")]
+fn verify(database: &Database) -> (c_int, String) {
+    let (path, access) = {
+        let sealed = database.sealed.borrow();
+        (sealed.path().to_owned(), Arc::clone(sealed.access()))
+    };
+    match crate::verify::problems(&path, access) {
+        Ok(problems) if problems.is_empty() => (sys::SQLITE_OK, "ok".to_owned()),
+        Ok(problems) => (sys::SQLITE_OK, problems.join("\n")),
+        Err(error) => (sys::SQLITE_ERROR, error.to_string()),
+    }
+}
+
+#[cfg(not(feature = "rusqlite"))]
+fn verify(_: &Database) -> (c_int, String) {
+    let what = "this build of zqlite has no feature `rusqlite`, which verification needs";
+    (sys::SQLITE_ERROR, what.to_owned())
 }

@@ -27,11 +27,8 @@ impl KeylessFile {
     /// SQLite's code; [`Code::CANTOPEN`] also for a path that no file can have.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let path = c_path(path).ok_or(Code::CANTOPEN)?;
-        // SAFETY: initialises once; the VFS that is found lives as long as it is registered.
-        let vfs = unsafe {
-            sys::sqlite3_initialize();
-            sys::sqlite3_vfs_find(ptr::null())
-        };
+        // SAFETY: initialises SQLite once; the VFS that is found lives as long as it is registered.
+        let vfs = unsafe { sys::sqlite3_vfs_find(ptr::null()) };
         if vfs.is_null() {
             return Err(Code::CANTOPEN);
         }
@@ -95,13 +92,13 @@ impl Drop for KeylessFile {
 }
 
 /// A file name as xOpen takes it, with room for parameters behind it.
-struct Name(sys::sqlite3_filename);
+struct Name(*const core::ffi::c_char);
 
 impl Name {
     fn new(full: &[core::ffi::c_char]) -> Result<Self> {
         let none = c"".as_ptr();
         // SAFETY: `full` ends with a zero byte, since xFullPathname succeeded; no parameters.
-        let name =
+        let name: *const core::ffi::c_char =
             unsafe { sys::sqlite3_create_filename(full.as_ptr(), none, none, 0, ptr::null_mut()) };
         if name.is_null() {
             return Err(Code(sys::SQLITE_NOMEM));
@@ -113,7 +110,7 @@ impl Name {
 impl Drop for Name {
     fn drop(&mut self) {
         // SAFETY: from `sqlite3_create_filename`, freed once.
-        unsafe { sys::sqlite3_free_filename(self.0) };
+        unsafe { sys::sqlite3_free_filename(self.0.cast_mut()) };
     }
 }
 
