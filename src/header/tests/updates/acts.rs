@@ -180,9 +180,9 @@ impl Story<'_> {
         let how = self.tape.next();
         let mut sectors = Rng64(how.into());
         self.put(torn, |sector| match how % 4 {
-            0 => sectors.next() % 2 == 0,
-            1 => sectors.next() % 16 == 0,
-            2 => sectors.next() % 16 != 0,
+            0 => sectors.next().is_multiple_of(2),
+            1 => sectors.next().is_multiple_of(16),
+            2 => !sectors.next().is_multiple_of(16),
             _ => sector < usize::from(how >> 1),
         });
         self.counts.power_cuts += 1;

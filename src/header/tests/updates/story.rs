@@ -255,7 +255,7 @@ impl<'a> Story<'a> {
             assert!(people::fits(meant.who, slot.kind()));
         }
         let signer = version.signer.map(people::signing_key);
-        assert_eq!(header.signer(), signer.map(|key| key.verifying_key()));
+        assert_eq!(header.signer(), signer.map(super::pq::SigningKey::verifying_key));
         if let Some(signer) = version.signer {
             let verdict = header.check_signature(&people::expected(signer));
             assert_eq!(verdict.is_ok(), version.is_signed_well);
