@@ -2,8 +2,12 @@
 
 use crate::support::{Folder, exists, library, run};
 
+const SHARED: [&str; 1] = ["-lzqlite"];
+/// What Rust's standard library needs.
+const STATIC: [&str; 4] = ["-l:libzqlite.a", "-lpthread", "-ldl", "-lm"];
+
 /// Compiles the program against `zqlite.h`; the folder of the library is written into it.
-fn compile(folder: &Folder) -> Option<String> {
+fn compile(folder: &Folder, zqlite: &[&str]) -> Option<String> {
     let probe = folder.path("probe.c");
     std::fs::write(
         &probe,
@@ -15,43 +19,37 @@ fn compile(folder: &Folder) -> Option<String> {
     }
     let binary = folder.path("api");
     let libraries = library().parent().unwrap().to_str().unwrap();
-    run(
-        "cc",
-        [
-            "-std=c11",
-            "-Wall",
-            "-Wextra",
-            "-Wpedantic",
-            "-Werror",
-            "-g",
-            concat!("-I", env!("CARGO_MANIFEST_DIR")),
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/programs/api.c"),
-            "-o",
-            &binary,
-            "-L",
-            libraries,
-            &format!("-Wl,-rpath,{libraries}"),
-            "-lzqlite",
-            "-lsqlite3",
-        ],
-    );
+    let rpath = format!("-Wl,-rpath,{libraries}");
+    let strict = [
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-g",
+        concat!("-I", env!("CARGO_MANIFEST_DIR")),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/programs/api.c"),
+        "-o",
+        &binary,
+        "-L",
+        libraries,
+        &rpath,
+    ];
+    run("cc", strict.iter().chain(zqlite).chain(&["-lsqlite3"]));
     Some(binary)
 }
 
 #[test]
 fn every_function_of_the_c_api_does_what_its_header_says() {
-    let folder = Folder::new();
-    let Some(binary) = compile(&folder) else {
-        return;
-    };
-    let printed = run(&binary, [folder.dir.path()]);
-    let checks: u32 = printed
-        .trim_end()
-        .strip_suffix(" checks")
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(checks >= 107, "{checks}");
+    for zqlite in [&SHARED[..], &STATIC] {
+        let folder = Folder::new();
+        let Some(binary) = compile(&folder, zqlite) else {
+            return;
+        };
+        let printed = run(&binary, [folder.dir.path()]);
+        let checks = printed.trim_end().strip_suffix(" checks").unwrap();
+        assert!(checks.parse::<u32>().unwrap() >= 107, "{checks}");
+    }
 }
 
 #[test]
@@ -60,7 +58,7 @@ fn the_c_api_leaks_nothing_and_touches_no_memory_that_is_not_its_own() {
     if !exists("valgrind", &["--version"]) {
         return;
     }
-    let Some(binary) = compile(&folder) else {
+    let Some(binary) = compile(&folder, &SHARED) else {
         return;
     };
     let strict = [
