@@ -4,7 +4,10 @@
 use super::Rng;
 use super::model::{Disk, Entry, Version};
 use super::people::{self, Person};
-use super::pq::header::{Header, HeaderOpenError, NewHeader, Opened, open, open_signed, reopen};
+use super::pq::SigningKey;
+use super::pq::header::{
+    CopyState, Header, HeaderOpenError, NewHeader, Opened, open, open_signed, reopen,
+};
 use super::pq::page::PageSize;
 
 /// Steps of a story, at most.
@@ -189,7 +192,7 @@ impl<'a> Story<'a> {
             (found, answer) => panic!("{who} finds {found:?}, not {answer:?}"),
         };
         self.counts.opened += 1;
-        let used = usize::from(opened.copies[0] != super::pq::header::CopyState::Good);
+        let used = usize::from(opened.copies[0] != CopyState::Good);
         let versions = self.disk.versions.iter();
         let version = versions
             .clone()
@@ -255,7 +258,7 @@ impl<'a> Story<'a> {
             assert!(people::fits(meant.who, slot.kind()));
         }
         let signer = version.signer.map(people::signing_key);
-        assert_eq!(header.signer(), signer.map(super::pq::SigningKey::verifying_key));
+        assert_eq!(header.signer(), signer.map(SigningKey::verifying_key));
         if let Some(signer) = version.signer {
             let verdict = header.check_signature(&people::expected(signer));
             assert_eq!(verdict.is_ok(), version.is_signed_well);
