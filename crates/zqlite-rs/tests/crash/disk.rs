@@ -15,6 +15,8 @@ use rusqlite::ffi;
 
 use crate::image::{Image, Node, Op};
 
+mod beside;
+
 /// The name of the VFS.
 pub(crate) const NAME: &str = "disk";
 
@@ -44,6 +46,7 @@ impl Disk {
 pub(crate) fn insert(folder: &Path, image: Image) {
     static ONCE: Once = Once::new();
     ONCE.call_once(install);
+    beside::write_out(&image, folder);
     let next_node = image.contents.keys().max().map_or(1, |node| node + 1);
     let disk = Disk {
         image,
@@ -64,12 +67,24 @@ pub(crate) fn remove(folder: &Path) {
 pub(crate) fn take(folder: &Path) -> (Image, Vec<Op>) {
     let disk = find(folder).unwrap();
     let mut disk = lock(&disk);
+    beside::note_names(&mut disk, folder);
     (disk.image.clone(), std::mem::take(&mut disk.log))
+}
+
+/// What is in a file now.
+pub(crate) fn content(folder: &Path, name: &str) -> Option<Vec<u8>> {
+    let disk = find(folder)?;
+    let disk = lock(&disk);
+    let node = disk.image.names.get(name)?;
+    Some(disk.image.content(*node).to_vec())
 }
 
 /// Notes what the program knows.
 pub(crate) fn mark(folder: &Path, op: Op) {
-    lock(&find(folder).unwrap()).log.push(op);
+    let disk = find(folder).unwrap();
+    let mut disk = lock(&disk);
+    beside::note_names(&mut disk, folder);
+    disk.log.push(op);
 }
 
 fn find(folder: &Path) -> Option<Arc<Mutex<Disk>>> {
@@ -81,8 +96,12 @@ fn find(folder: &Path) -> Option<Arc<Mutex<Disk>>> {
 #[unsafe(no_mangle)]
 extern "C" fn fsync(fd: c_int) -> c_int {
     let folder = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-    if let Some(disk) = folder.ok().and_then(|folder| find(&folder)) {
-        lock(&disk).log.push(Op::SyncFolder);
+    if let Ok(folder) = folder
+        && let Some(disk) = find(&folder)
+    {
+        let mut disk = lock(&disk);
+        beside::note_names(&mut disk, &folder);
+        disk.log.push(Op::SyncFolder);
         return 0;
     }
     // SAFETY: the system call of this name has one argument, a descriptor, whatever it is.

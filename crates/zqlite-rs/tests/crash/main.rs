@@ -21,6 +21,7 @@ mod support;
 
 mod disk;
 mod image;
+mod owner;
 mod replay;
 mod rng;
 mod workload;
@@ -174,6 +175,39 @@ fn a_header_copy_of_which_any_sector_is_missing_takes_nothing_with_it() {
     let torn = Replay::record(&workload, Kind::Sealed).torn_headers();
     // What comes before the first copy, 1 and 127 sectors; both copies of the new file; both once it is populated.
     assert_eq!(torn, 2 * (1 + 29 + 4 * 30));
+}
+
+#[test]
+fn keys_that_come_and_go_with_a_log_take_nothing_with_them() {
+    owners_acts(WAL_SMALL, Promise::Acknowledged);
+}
+
+#[test]
+fn keys_that_come_and_go_with_a_rollback_journal_take_nothing_with_them() {
+    owners_acts(DELETE_EXTRA, Promise::Acknowledged);
+}
+
+/// Power cuts in header updates and in a rekey, whose journal the disk sees, too.
+fn owners_acts(pragmas: &str, promise: Promise) {
+    let (seed, images) = seed_and_images();
+    let workload = workload::owners(seed, pragmas, promise);
+    let counts = run(&workload, Kind::Sealed, images, seed);
+    println!("sealed: {counts:?}");
+    assert!(counts.rekeys_finished > 10, "{counts:?}");
+    let rekey = workload::rekey(seed, pragmas, promise);
+    let mut replay = Replay::record(&rekey, Kind::Sealed);
+    let images = usize::try_from(images).unwrap();
+    replay.power_cuts_during(2, images, images / 20, &mut Rng::new(seed));
+    let counts = replay.counts;
+    println!("rekey: {counts:?}");
+    assert!(
+        counts.with_pages_in_rekey_journal > images / 100,
+        "{counts:?}"
+    );
+    let mut replay = Replay::record(&workload, Kind::Sealed);
+    let torn = replay.torn_headers();
+    println!("{torn} torn headers: {:?}", replay.counts);
+    assert!(torn > 400 && replay.counts.rekeys_finished > 0, "{torn}");
 }
 
 #[test]

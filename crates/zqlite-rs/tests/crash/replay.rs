@@ -39,6 +39,10 @@ pub(crate) struct Counts {
     pub(crate) with_torn_free_pages: usize,
     /// Of these: VACUUM failed.
     pub(crate) not_vacuumed: usize,
+    /// Rekeys that were under way, and went on.
+    pub(crate) rekeys_finished: usize,
+    /// Images in which only the rekey journal had some page.
+    pub(crate) with_pages_in_rekey_journal: usize,
 }
 
 /// A workload that was run, and everything that it did to the disk.
@@ -50,6 +54,10 @@ pub(crate) struct Replay<'a> {
     log: Vec<Op>,
     /// What is in the databases after each transaction.
     states: Vec<u64>,
+    /// Whether the newcomer may open the database after each.
+    newcomer: Vec<bool>,
+    /// The step during which the power is cut; at any time if `None`.
+    cut_during: Option<usize>,
     /// Whether the images that are checked may have torn pages.
     may_tear: bool,
     pub(crate) counts: Counts,
@@ -65,6 +73,8 @@ impl<'a> Replay<'a> {
             base: Image::default(),
             log: Vec::new(),
             states: Vec::new(),
+            newcomer: vec![false],
+            cut_during: None,
             may_tear: false,
             counts: Counts::default(),
         };
@@ -85,6 +95,7 @@ impl<'a> Replay<'a> {
         image.forget_nameless();
         replay.base = image.clone();
         replay.states = vec![state(&model, workload.files).unwrap()];
+        replay.newcomer = replay.newcomer.last().copied().into_iter().collect();
         disk::insert(&folder, image);
         replay.run(&workload.steps, &model);
         (_, replay.log) = disk::take(&folder);
@@ -146,10 +157,21 @@ impl<'a> Replay<'a> {
                     disk::mark(self.folder(), Op::Acknowledged(next));
                     execute(model, sql);
                     self.states.push(state(model, self.workload.files).unwrap());
+                    self.newcomer.extend(self.newcomer.last().copied());
                 }
                 Step::Keep(sql) => execute(&connection, sql),
                 Step::Reopen => {
                     drop(connection);
+                    connection = self.connect();
+                }
+                Step::Owner(act) => {
+                    drop(connection);
+                    let next = self.states.len();
+                    disk::mark(self.folder(), Op::Started(next));
+                    act.run(&self.folder().join(FILES[0]));
+                    disk::mark(self.folder(), Op::Acknowledged(next));
+                    self.states.push(state(model, self.workload.files).unwrap());
+                    self.newcomer.push(act.lets_newcomer_in());
                     connection = self.connect();
                 }
             }
@@ -189,28 +211,48 @@ impl<'a> Replay<'a> {
         self.log = log;
     }
 
+    /// Cuts the power, as [`Self::power_cuts`] does, but only on the way to the state of this number.
+    pub(crate) fn power_cuts_during(
+        &mut self,
+        state: usize,
+        images: usize,
+        recoveries: usize,
+        rng: &mut Rng,
+    ) {
+        self.cut_during = Some(state);
+        self.power_cuts(images, recoveries, rng);
+    }
+
+    fn may_be_cut(&self, progress: &Progress) -> bool {
+        let is_under_way =
+            |state: usize| progress.acknowledged + 1 == state && progress.started == state;
+        self.cut_during.is_none_or(is_under_way)
+    }
+
     /// Cuts the power `images` times, and crashes the recovery of some of what that leaves.
     pub(crate) fn power_cuts(&mut self, images: usize, recoveries: usize, rng: &mut Rng) {
         let log = std::mem::take(&mut self.log);
         self.may_tear = true;
         let mut durable = Durable::new(self.base.clone());
+        let mut progress = Progress::default();
         let at_risk = log
             .iter()
             .filter(|op| {
                 durable.advance(op);
-                durable.is_at_risk()
+                progress.advance(op);
+                durable.is_at_risk() && self.may_be_cut(&progress)
             })
             .count();
         assert_ne!(at_risk, 0);
         durable = Durable::new(self.base.clone());
-        let mut progress = Progress::default();
+        progress = Progress::default();
         for (at, op) in log.iter().enumerate() {
             durable.advance(op);
             progress.advance(op);
             if matches!(op, Op::Sync { .. }) {
                 progress.synced = progress.acknowledged;
             }
-            if !durable.is_at_risk() {
+            if !durable.is_at_risk() || !self.may_be_cut(&progress) {
                 continue;
             }
             let chance = |count: usize, rng: &mut Rng| {

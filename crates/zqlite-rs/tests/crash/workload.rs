@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::owner::Act;
 use crate::rng::Rng;
 
 /// One step of a program.
@@ -13,6 +14,8 @@ pub(crate) enum Step {
     Keep(String),
     /// The connection is closed, and opened again.
     Reopen,
+    /// While nobody has the database open.
+    Owner(Act),
 }
 
 /// Which acknowledged transactions a power cut may not take.
@@ -293,6 +296,42 @@ pub(crate) fn attached(seed: u64, pragmas: &str, promise: Promise) -> Workload {
     Workload {
         pragmas: pragmas.to_owned(),
         files: 2,
+        setup,
+        steps,
+        promise,
+    }
+}
+
+/// Keys are added and removed between transactions, and the file gets a new one.
+pub(crate) fn owners(seed: u64, pragmas: &str, promise: Promise) -> Workload {
+    let mut author = Author::new(seed);
+    // More pages than a rekey seals in one step.
+    let setup = author.base(400);
+    let mut steps = author.mixed(1);
+    for act in [Act::Add, Act::Remove, Act::Add, Act::Rekey] {
+        steps.push(Step::Owner(act));
+        steps.extend(author.mixed(1));
+    }
+    Workload {
+        pragmas: pragmas.to_owned(),
+        files: 1,
+        setup,
+        steps,
+        promise,
+    }
+}
+
+/// The file gets a new key, and hardly anything else happens.
+pub(crate) fn rekey(seed: u64, pragmas: &str, promise: Promise) -> Workload {
+    let mut author = Author::new(seed);
+    let mut setup = author.base(400);
+    setup.push(Step::Owner(Act::Add));
+    let mut steps = vec![Step::Commit(author.insert("t", 1, 100))];
+    steps.push(Step::Owner(Act::Rekey));
+    steps.push(Step::Commit(author.insert("t", 1, 100)));
+    Workload {
+        pragmas: pragmas.to_owned(),
+        files: 1,
         setup,
         steps,
         promise,

@@ -18,6 +18,7 @@ mod creation;
 mod every_call;
 mod faults;
 mod full;
+mod owner;
 mod read_only;
 mod story;
 mod torn;

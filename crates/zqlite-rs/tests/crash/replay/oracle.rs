@@ -9,9 +9,10 @@ use rusqlite::Connection;
 use zqlite::vfs;
 
 use super::{FILES, Kind, Replay};
-use crate::disk;
 use crate::image::Image;
 use crate::support::problems;
+use crate::workload::Step;
+use crate::{disk, owner};
 
 /// Of so many images one is checked in a folder of the operating system, too.
 const REAL_EVERY: usize = 150;
@@ -44,6 +45,7 @@ impl Replay<'_> {
     }
 
     fn examine(&mut self, order: usize, allowed: RangeInclusive<usize>) -> Result<usize, String> {
+        self.check_newcomer(&allowed)?;
         let found = self.read(order)?;
         let number = allowed.clone().find(|&number| self.states[number] == found);
         let number = number.ok_or_else(|| {
@@ -55,10 +57,62 @@ impl Replay<'_> {
                 .map_err(|error| format!("after recovery: {error}"))?;
             self.verify(&path)?;
         }
+        self.finish_rekey()?;
         if self.read(order)? != found {
             return Err("verification changed something".to_owned());
         }
         Ok(number)
+    }
+
+    fn has_owner(&self) -> bool {
+        let mut steps = self.workload.steps.iter();
+        self.kind == Kind::Sealed && steps.any(|step| matches!(step, Step::Owner(_)))
+    }
+
+    fn database(&self) -> Vec<u8> {
+        let file = disk::content(self.folder(), FILES[0]);
+        file.unwrap_or_else(|| fs::read(self.folder().join(FILES[0])).unwrap())
+    }
+
+    /// The newcomer may open the database if he could after one of these states.
+    fn check_newcomer(&mut self, allowed: &RangeInclusive<usize>) -> Result<(), String> {
+        if !self.has_owner() {
+            return Ok(());
+        }
+        let database = self.database();
+        let is_in = owner::newcomer_is_in(&database);
+        let journal = disk::content(self.folder(), "a.db-rekey");
+        if journal.is_some() && owner::torn_pages(&database) > 0 {
+            self.counts.with_pages_in_rekey_journal += 1;
+        }
+        // An act changes no rows: what follows a state with the same rows is not told from it.
+        let last = *allowed.end();
+        let same = self.states[last..].iter();
+        let same = same.take_while(|state| **state == self.states[last]);
+        let may = &self.newcomer[*allowed.start()..last + same.count()];
+        if may.contains(&is_in) {
+            Ok(())
+        } else {
+            Err(format!("the newcomer is in: {is_in}, after {allowed:?}"))
+        }
+    }
+
+    /// Both copies of the header are whole since somebody wrote; a rekey that was interrupted goes on.
+    fn finish_rekey(&mut self) -> Result<(), String> {
+        if !self.has_owner() {
+            return Ok(());
+        }
+        let opened = owner::opened(&self.database())?;
+        if !opened.is_healthy() {
+            return Err(format!("header copies: {:?}", opened.copies));
+        }
+        if opened.header.older_epochs().is_empty() {
+            return Ok(());
+        }
+        let path = self.folder().join(FILES[0]);
+        owner::finish_rekey(&path)?;
+        self.counts.rekeys_finished += 1;
+        self.verify(&path)
     }
 
     /// Verification finds nothing, or free pages that a power cut tore.
