@@ -1,12 +1,13 @@
 //! Runs a workload in a process of its own and keeps what it reports.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{ENGINES, Step};
+use crate::plan::Step;
 
 /// The line that a child prints.
 #[derive(Clone, Copy, Deserialize, Serialize)]
@@ -23,11 +24,12 @@ pub(crate) struct Child<'a> {
     program: PathBuf,
     folder: &'a Path,
     rows: u32,
+    extension: Option<&'a Path>,
 }
 
 impl<'a> Child<'a> {
     /// The program of the engines stands beside this one.
-    pub(crate) fn find(folder: &'a Path, rows: u32) -> Result<Self> {
+    pub(crate) fn find(folder: &'a Path, rows: u32, extension: Option<&'a Path>) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("bench-engine");
         ensure!(
             program.exists(),
@@ -38,6 +40,7 @@ impl<'a> Child<'a> {
             program,
             folder,
             rows,
+            extension,
         })
     }
 
@@ -46,6 +49,11 @@ impl<'a> Child<'a> {
             .args([engine, workload])
             .arg(self.folder)
             .args(["--rows", &self.rows.to_string()])
+            .args(
+                self.extension
+                    .iter()
+                    .flat_map(|path| [OsStr::new("--extension"), path.as_os_str()]),
+            )
             .stderr(Stdio::inherit())
             .output()
             .with_context(|| format!("{}", self.program.display()))?;
@@ -62,31 +70,31 @@ impl<'a> Child<'a> {
 pub(crate) struct Measured {
     #[serde(flatten)]
     pub(crate) step: &'static Step,
-    plain: Vec<Report>,
-    sealed: Vec<Report>,
+    first: Vec<Report>,
+    second: Vec<Report>,
 }
 
 impl Measured {
     pub(crate) const fn new(step: &'static Step) -> Self {
         Self {
             step,
-            plain: Vec::new(),
-            sealed: Vec::new(),
+            first: Vec::new(),
+            second: Vec::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, engine: &str, report: Report) {
-        if engine == ENGINES[0] {
-            self.plain.push(report);
+    pub(crate) fn add(&mut self, is_second: bool, report: Report) {
+        if is_second {
+            self.second.push(report);
         } else {
-            self.sealed.push(report);
+            self.first.push(report);
         }
     }
 
     /// All reports of all engines so far name the same work.
     pub(crate) fn check_same_work(&self) -> Result<()> {
         let work = |report: &Report| (report.operations, report.checksum);
-        let mut all = self.plain.iter().chain(&self.sealed).map(work);
+        let mut all = self.first.iter().chain(&self.second).map(work);
         let first = all.next();
         ensure!(
             all.all(|other| Some(other) == first),
@@ -103,20 +111,20 @@ impl Measured {
             values.sort_by(f64::total_cmp);
             values.get(values.len() / 2).copied().unwrap_or_default()
         };
-        (median(&self.plain), median(&self.sealed))
+        (median(&self.first), median(&self.second))
     }
 
     /// The ratios of the rounds: lowest and highest.
     pub(crate) fn spread(&self) -> (f64, f64) {
-        let ratios = self.plain.iter().zip(&self.sealed);
-        ratios.fold((f64::MAX, 0.0), |(low, high), (plain, sealed)| {
-            let ratio = sealed.seconds / plain.seconds;
+        let ratios = self.first.iter().zip(&self.second);
+        ratios.fold((f64::MAX, 0.0), |(low, high), (first, second)| {
+            let ratio = second.seconds / first.seconds;
             (low.min(ratio), high.max(ratio))
         })
     }
 
     /// How many operations one report covers.
     pub(crate) fn operations(&self) -> u64 {
-        self.sealed.first().map_or(1, |report| report.operations)
+        self.second.first().map_or(1, |report| report.operations)
     }
 }

@@ -42,6 +42,9 @@ struct Args {
     /// Writes all measurements to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Compares this loadable extension (libzqlite.so, a release build) with the linked library instead.
+    #[arg(long)]
+    extension: Option<PathBuf>,
     /// Ends with code 1 if a limit is exceeded.
     #[arg(long)]
     check: bool,
@@ -57,14 +60,24 @@ fn main() -> Result<()> {
     let temporary = tempfile::Builder::new().prefix("bench-").tempdir_in(".")?;
     let folder = args.folder.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(folder)?;
-    let child = Child::find(folder, rows)?;
+    let child = Child::find(folder, rows, args.extension.as_deref())?;
+    let rivals = if args.extension.is_some() {
+        plan::EXTENSION
+    } else {
+        plan::SEALED
+    };
 
     let mut measured = Vec::new();
     for step in &steps {
-        let rounds = if step.compared() { rounds } else { 1 };
-        measured.push(run(&child, step, rounds)?);
+        if !step.is_compared() {
+            for engine in rivals.names {
+                child.run(engine, step.name)?;
+            }
+        } else if !matches!(step.limit_for(rivals), Limit::None) {
+            measured.push(run(&child, step, rivals, rounds)?);
+        }
     }
-    let exceeded = table::print(&measured, rows, rounds);
+    let exceeded = table::print(&measured, rivals, rows, rounds);
     if let Some(path) = &args.json {
         write_json(path, &measured, rows, rounds)?;
     }
@@ -75,20 +88,25 @@ fn main() -> Result<()> {
 }
 
 /// Runs one workload on both engines, in turn; who begins alternates.
-fn run(child: &Child<'_>, step: &'static Step, rounds: usize) -> Result<Measured> {
+fn run(
+    child: &Child<'_>,
+    step: &'static Step,
+    rivals: plan::Rivals,
+    rounds: usize,
+) -> Result<Measured> {
     let mut measured = Measured::new(step);
     for round in 0..rounds {
-        let mut engines = plan::ENGINES;
+        let mut engines = [0, 1].map(|at| (at == 1, rivals.names[at]));
         if round % 2 == 1 {
             engines.reverse();
         }
-        for engine in engines {
+        for (is_second, engine) in engines {
             progress(&format!(
                 "{}: round {} of {rounds}, {engine}",
                 step.name,
                 round + 1
             ));
-            measured.add(engine, child.run(engine, step.name)?);
+            measured.add(is_second, child.run(engine, step.name)?);
         }
         measured.check_same_work()?;
     }
@@ -110,7 +128,7 @@ fn write_json(path: &Path, measured: &[Measured], rows: u32, rounds: usize) -> R
 }
 
 impl Step {
-    const fn compared(&self) -> bool {
+    const fn is_compared(&self) -> bool {
         !matches!(self.limit, Limit::None)
     }
 }

@@ -5,7 +5,23 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 /// The engines that are compared: the second over the first.
-pub(crate) const ENGINES: [&str; 2] = ["plain", "sealed"];
+#[derive(Clone, Copy)]
+pub(crate) struct Rivals {
+    pub(crate) names: [&'static str; 2],
+    /// The limit of every ratio, in place of the workload's own.
+    pub(crate) limit: Option<f64>,
+}
+
+/// Sealed databases over plain SQLite.
+pub(crate) const SEALED: Rivals = Rivals {
+    names: ["plain", "sealed"],
+    limit: None,
+};
+/// The loadable extension over the linked library.
+pub(crate) const EXTENSION: Rivals = Rivals {
+    names: ["sealed", "extension"],
+    limit: Some(1.05),
+};
 
 /// What a workload must keep.
 #[derive(Clone, Copy, Serialize)]
@@ -104,6 +120,18 @@ pub(crate) const PLAN: &[Step] = &[
         &[],
     ),
 ];
+
+impl Step {
+    /// What the second engine must keep.
+    pub(crate) fn limit_for(&self, rivals: Rivals) -> Limit {
+        match (self.limit, rivals.limit) {
+            (Limit::Ratio(_), Some(limit)) => Limit::Ratio(limit),
+            // How a database is opened is another matter for each engine.
+            (_, Some(_)) => Limit::None,
+            (limit, None) => limit,
+        }
+    }
+}
 
 /// The workloads of these names and what they need; all if there are no names.
 pub(crate) fn select(names: &[String]) -> Result<Vec<&'static Step>> {

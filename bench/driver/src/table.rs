@@ -1,16 +1,17 @@
 //! The table for people.
 
 use crate::child::Measured;
-use crate::plan::{Limit, MEMORY_LIMIT};
+use crate::plan::{Limit, MEMORY_LIMIT, Rivals};
 
 /// Prints one line for each workload; returns how many limits are exceeded.
-pub(crate) fn print(measured: &[Measured], rows: u32, rounds: usize) -> usize {
+pub(crate) fn print(measured: &[Measured], rivals: Rivals, rows: u32, rounds: usize) -> usize {
+    let [first, second] = rivals.names;
     println!(
-        "{rows} rows, median of {rounds} rounds; time for one operation; ratio: sealed over plain"
+        "{rows} rows, median of {rounds} rounds; time for one operation; ratio: {second} over {first}"
     );
     println!(
         "{:<52}{:>11}{:>11}{:>8}{:>14}{:>8}{:>10}{:>10}",
-        "", "plain", "sealed", "ratio", "low-high", "cpu", "limit", "memory"
+        "", first, second, "ratio", "low-high", "cpu", "limit", "memory"
     );
     let mut exceeded = 0;
     for one in measured {
@@ -23,7 +24,7 @@ pub(crate) fn print(measured: &[Measured], rows: u32, rounds: usize) -> usize {
         let (plain_memory, sealed_memory) = one.medians(|report| report.peak_memory as f64);
         #[expect(clippy::cast_precision_loss, reason = "a constant far below 2^53")]
         let memory_is_over = sealed_memory - plain_memory > MEMORY_LIMIT as f64;
-        let (limit, time_is_over) = match one.step.limit {
+        let (limit, time_is_over) = match one.step.limit_for(rivals) {
             Limit::None => continue,
             Limit::Ratio(limit) => (format!("{limit:.2}"), sealed / plain > limit),
             Limit::Milliseconds(limit) => {
@@ -51,7 +52,7 @@ pub(crate) fn print(measured: &[Measured], rows: u32, rounds: usize) -> usize {
             },
         );
     }
-    println!("memory: largest resident set of the process over plain's, at most 8 MiB");
+    println!("memory: largest resident set of the process over {first}'s, at most 8 MiB");
     exceeded
 }
 

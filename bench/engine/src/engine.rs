@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rusqlite::Connection;
 use zqlite::Builder;
-use zqlite::keys::{NewSlot, RawKey, SlotKey};
+use zqlite::keys::{Identity, NewSlot, RawKey, SlotKey};
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Engine {
@@ -15,6 +15,8 @@ pub(crate) enum Engine {
     Plain,
     /// The same SQLite over the VFS `zqlite`.
     Sealed,
+    /// The same SQLite over the VFS `zqlite` of the loadable extension.
+    Extension,
 }
 
 /// A database of an engine.
@@ -28,6 +30,7 @@ impl Database {
         let suffix = match engine {
             Engine::Plain => "plain",
             Engine::Sealed => "sealed",
+            Engine::Extension => "extension",
         };
         Self {
             engine,
@@ -66,7 +69,22 @@ impl Database {
                     label: String::new(),
                 }])
                 .open()?,
+            Engine::Extension => self.open_through_the_extension()?,
         })
+    }
+
+    /// The extension was loaded when the process began. Keys come from a file.
+    fn open_through_the_extension(&self) -> Result<Connection> {
+        let identity = Identity::from_seed([7; 32]);
+        let key = self.path.with_file_name("bench.identity");
+        std::fs::write(&key, identity.to_text().as_bytes())?;
+        let uri = format!(
+            "file:{}?vfs=zqlite&identity={}&create_recipient={}&accept_any_maker=1",
+            self.path.display(),
+            key.display(),
+            identity.recipient()
+        );
+        Ok(Connection::open(uri)?)
     }
 
     /// Reads the file once, so that the operating system has it in memory.
@@ -77,4 +95,16 @@ impl Database {
         while file.read(&mut buffer)? > 0 {}
         Ok(())
     }
+}
+
+/// Loads the extension into this process's SQLite: it stays.
+#[expect(unsafe_code, reason = "loading code is")]
+pub(crate) fn load(extension: &Path) -> Result<()> {
+    let connection = Connection::open_in_memory()?;
+    // SAFETY: the caller names the library; its entry point is that of an extension.
+    unsafe {
+        connection.load_extension_enable()?;
+        connection.load_extension(extension, None::<&str>)?;
+    }
+    Ok(())
 }

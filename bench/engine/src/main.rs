@@ -29,6 +29,9 @@ struct Args {
     /// Rows of the large table.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u32,
+    /// The loadable extension, for the engine of that name.
+    #[arg(long)]
+    extension: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -79,7 +82,11 @@ struct Work {
 fn main() -> Result<()> {
     let args = Args::parse();
     let Args { engine, rows, .. } = args;
-    let folder = args.folder.as_path();
+    let folder = args.folder.canonicalize()?;
+    let folder = folder.as_path();
+    if let (Engine::Extension, Some(extension)) = (engine, &args.extension) {
+        engine::load(extension)?;
+    }
     let bulk = Database::new(engine, folder, "bulk");
     let small = Database::new(engine, folder, "small");
     let report = match args.workload {

@@ -29,7 +29,7 @@ pub(crate) fn run(engine: Engine, folder: &Path, slots: u32) -> Result<Report> {
             let path = folder.join(format!("{name}.plain"));
             timed(|| opens(|| Ok(Connection::open(&path)?)))
         }
-        Engine::Sealed => {
+        Engine::Sealed | Engine::Extension => {
             let recipients = identities
                 .iter()
                 .map(|identity| NewSlot {

@@ -135,7 +135,7 @@ fn print(
         }
         line("populated", &if header.populated() { "yes" } else { "no" })?;
         for (index, slot) in header.slots().iter().enumerate() {
-            line(&format!("slot {index}"), &describe_slot(slot))?;
+            line(&format!("slot #{}", index + 1), &describe_slot(slot))?;
         }
         match (header.signer(), inspection.header.signature) {
             (None, _) => line("signed", &"no: nothing says who made this file")?,
