@@ -33,7 +33,7 @@ fn child_role() {
         "read" => read_until_told(&path),
         "rekey" => {
             println!("\nbegun .");
-            rekey(&path);
+            zqlite::rekey(&path, to_rekey(), &mut |_| true).unwrap();
             println!("\ndone .");
         }
         other => panic!("no role {other}"),
@@ -80,8 +80,17 @@ fn read_until_told(path: &Path) {
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
+/// A rekey of so small a file takes milliseconds: a writer may sleep through several, and knows the signer only.
+fn to_rekey() -> RekeyOptions {
+    let mut options = RekeyOptions::new(ring_of(OWNER));
+    options.patience = Duration::from_secs(60);
+    options.signing_key = Some(signer());
+    options
+}
+
 fn patient() -> OwnerOptions {
     let mut options = owner();
+    options.signing_key = Some(signer());
     options.patience = Duration::from_secs(60);
     options
 }
@@ -173,7 +182,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = database(&folder, "WAL");
+        let path = database_of(&folder, "WAL", Some(signer()));
         let connection = open_with(&path, OWNER).unwrap();
         connection
             .execute_batch(
@@ -330,14 +339,10 @@ fn a_rekey_that_is_killed_goes_on_and_nobody_loses_anything() {
         bench.check(OWNER);
         bench.check(COLLEAGUE);
         if said == "done ." || n % 5 == 4 {
-            let mut options = RekeyOptions::new(ring_of(OWNER));
-            options.patience = Duration::from_secs(60);
-            let mut done = zqlite::rekey(&path, options, &mut |_| true).unwrap();
+            let mut done = zqlite::rekey(&path, to_rekey(), &mut |_| true).unwrap();
             if done.continued {
                 // It may have been begun before the last one left.
-                let mut options = RekeyOptions::new(ring_of(OWNER));
-                options.patience = Duration::from_secs(60);
-                done = zqlite::rekey(&path, options, &mut |_| true).unwrap();
+                done = zqlite::rekey(&path, to_rekey(), &mut |_| true).unwrap();
             }
             assert!(!done.continued);
             finished += 1;
@@ -352,9 +357,7 @@ fn a_rekey_that_is_killed_goes_on_and_nobody_loses_anything() {
         }
     }
     assert!(finished > 0);
-    let mut options = RekeyOptions::new(ring_of(OWNER));
-    options.patience = Duration::from_secs(60);
-    zqlite::rekey(&path, options, &mut |_| true).unwrap();
+    zqlite::rekey(&path, to_rekey(), &mut |_| true).unwrap();
     let epoch = opened(&path, OWNER).header.epoch();
     println!("finished {finished} times, at epoch {epoch}");
     let folder = bench.folder.path().to_owned();

@@ -44,20 +44,32 @@ fn slot(key: [u8; 32], label: &str) -> NewSlot {
 
 /// A database of some hundred pages for all three, in a journal mode.
 fn database(folder: &TempDir, journal_mode: &str) -> std::path::PathBuf {
+    database_of(folder, journal_mode, None)
+}
+
+fn database_of(
+    folder: &TempDir,
+    journal_mode: &str,
+    signing_key: Option<SigningKey>,
+) -> std::path::PathBuf {
     let path = folder.path().join("a.db");
     let slots = vec![
         slot(OWNER, "owner"),
         slot(COLLEAGUE, "colleague"),
         slot(LEAVER, "leaver"),
     ];
-    let connection = Builder::new(&path)
-        .raw_key(RawKey::from_bytes(OWNER))
-        .create(slots)
-        .open()
-        .unwrap();
+    let mut builder = Builder::new(&path).raw_key(RawKey::from_bytes(OWNER));
+    if let Some(key) = signing_key {
+        builder = builder.sign_with(key);
+    }
+    let connection = builder.create(slots).open().unwrap();
     mode(&connection, journal_mode);
     fill(&connection, 3_000);
     path
+}
+
+fn signer() -> SigningKey {
+    SigningKey::from_seed([1; 32])
 }
 
 fn open_with(path: &Path, key: [u8; 32]) -> Result<Connection, Error> {
