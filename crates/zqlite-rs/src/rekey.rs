@@ -19,10 +19,8 @@ use crate::{Error, os_rng};
 
 pub(crate) mod pinned;
 
-/// How many bytes are sealed anew in one step, unthrottled.
+/// How many bytes are sealed anew in one step, at most: few steps, because others wait for the disk at each.
 const STEP: u64 = 4 << 20;
-/// The same at a given rate: others wait no longer than that for the disk.
-const SMALL_STEP: u64 = 256 << 10;
 /// Pages whose trailers are looked at between two reports of progress.
 const SCAN_STEP: u32 = 65_536;
 /// How often the header remembers how far the rekey has come.
@@ -49,6 +47,8 @@ pub struct RekeyOptions {
     pub signing_key: Option<SigningKey>,
     /// Bytes to seal anew per second, at most; `None`: as fast as the disk takes them.
     pub rate: Option<u64>,
+    /// Bytes to seal anew at a time, at most 4 MiB (the default). In the rollback modes writers wait for one such step.
+    pub step: u64,
     /// The key was compromised: only these slots get the new one, and a rekey that is running is not waited for.
     pub compromised: Option<Vec<Who>>,
     /// How long the write lock is waited for at the beginning (5 seconds).
@@ -64,6 +64,7 @@ impl RekeyOptions {
             signed_by: None,
             signing_key: None,
             rate: None,
+            step: STEP,
             compromised: None,
             patience: Duration::from_secs(5),
         }
@@ -113,6 +114,7 @@ pub fn rekey(path: &Path, options: RekeyOptions, progress: Report<'_>) -> Result
         signed_by,
         signing_key,
         rate,
+        step,
         compromised,
         patience,
     } = options;
@@ -135,6 +137,7 @@ pub fn rekey(path: &Path, options: RekeyOptions, progress: Report<'_>) -> Result
         connection,
         journal,
         rate,
+        step,
         progress,
         pages: 0,
         pause_until: Instant::now(),
@@ -194,6 +197,7 @@ struct Run<'a> {
     connection: Connection,
     journal: RekeyJournal,
     rate: Option<u64>,
+    step: u64,
     progress: Report<'a>,
     pages: u64,
     pause_until: Instant,
@@ -236,11 +240,7 @@ impl Run<'_> {
     /// One pass through the file, from a page on; the pages of older epochs that do not open.
     fn pass(&mut self, first: u32) -> Result<Vec<u32>, Error> {
         let page_len = self.page_len()?;
-        let step = if self.rate.is_some() {
-            SMALL_STEP
-        } else {
-            STEP
-        };
+        let step = self.step.min(STEP);
         let count = u32::try_from((step / page_len).max(1)).unwrap_or(1);
         let mut unreadable = Vec::new();
         let mut next = first;

@@ -41,7 +41,7 @@ impl Act {
                 let mut options = RekeyOptions::new(ring());
                 options.compromised = Some(vec![Who::Label("test".to_owned())]);
                 // Small steps, that wait for nothing.
-                options.rate = Some(1 << 40);
+                options.step = 256 << 10;
                 zqlite::rekey(path, options, &mut |_| true).unwrap();
             }
         }

@@ -62,7 +62,7 @@ impl Act {
                 let mut options = RekeyOptions::new(ring());
                 options.compromised = Some(vec![Who::Label("owner".to_owned())]);
                 // Small steps, that wait for nothing.
-                options.rate = Some(1 << 40);
+                options.step = 256 << 10;
                 let mut step = MEANWHILE;
                 zqlite::rekey(path, options, &mut |progress| {
                     // Who could not give a lock up keeps it until he closes the file: nobody waits for that here.

@@ -41,7 +41,7 @@ fn open_connections_read_and_write_on_during_a_rekey_and_after_it() {
         let writer = open_with(&path, COLLEAGUE).unwrap();
         let other = open_with(&path, OWNER).unwrap();
         let mut options = RekeyOptions::new(ring_of(OWNER));
-        options.rate = Some(1 << 40);
+        options.step = 256 << 10;
         let mut steps = 0;
         let done = zqlite::rekey(&path, options, &mut |_| {
             steps += 1;
@@ -72,7 +72,7 @@ fn a_rekey_that_was_stopped_goes_on_with_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = database(&folder, journal_mode);
         let mut options = RekeyOptions::new(ring_of(OWNER));
-        options.rate = Some(1 << 40);
+        options.step = 256 << 10;
         let mut steps = 0;
         let stopped = zqlite::rekey(&path, options, &mut |_| {
             steps += 1;

@@ -9,7 +9,7 @@ const STEP: usize = 64;
 fn cut_short(path: &Path, folder: &TempDir) -> (std::path::PathBuf, usize) {
     let copy = folder.path().join("copy.db");
     let mut options = RekeyOptions::new(ring_of(OWNER));
-    options.rate = Some(1 << 40);
+    options.step = 256 << 10;
     let mut steps = 0;
     let stopped = zqlite::rekey(path, options, &mut |_| {
         steps += 1;

@@ -11,6 +11,9 @@ use crate::target::is_same_file;
 use crate::vfs::code::{Code, Result};
 use crate::vfs::sealed::sync_folder;
 
+/// Where the number of records stands.
+const COUNT_AT: u64 = HEADER_LEN as u64 - 4;
+
 /// The journal of a running rekey, locked for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct RekeyJournal {
@@ -98,10 +101,14 @@ impl RekeyJournal {
             .map_err(|_| Code::WRITE)
     }
 
-    /// All its pages are durable in the database: from now on it stands for none.
+    /// All its pages are durable in the database: from now on it stands for none. It keeps its length: to write the same
+    /// blocks again is much cheaper than to have them allocated.
     pub(in crate::vfs) fn clear(&mut self) -> Result<()> {
         if self.is_needed {
-            self.file.set_len(0).map_err(|_| Code::WRITE)?;
+            self.file
+                .seek(SeekFrom::Start(COUNT_AT))
+                .and_then(|_| self.file.write_all(&0u32.to_be_bytes()))
+                .map_err(|_| Code::WRITE)?;
             self.is_needed = false;
         }
         Ok(())
