@@ -15,7 +15,7 @@ mod writer;
 
 const KEY: [u8; 32] = [7; 32];
 /// The rate at which the command rekeys unless it is told another, in bytes per second.
-const DEFAULT_RATE: u64 = 4 << 20;
+const DEFAULT_RATE: u64 = 2 << 20;
 
 /// Measures recipients and rekey. All figures are medians of rounds in turn.
 #[derive(Parser)]

@@ -82,7 +82,7 @@ pub(crate) struct Rekey {
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) sealed: PathBuf,
     /// Seal at most so many MiB anew per second, so that others keep the disk; 0: no limit
-    #[arg(long, value_name = "MIB", default_value_t = 4)]
+    #[arg(long, value_name = "MIB", default_value_t = 2)]
     pub(crate) rate: u64,
     /// A key was stolen: only the slots that --keep names get the new one; the rest is removed
     #[arg(long, requires = "keep")]
