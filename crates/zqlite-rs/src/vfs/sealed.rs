@@ -9,17 +9,19 @@ use zqlite_pq::header::{
     STAMP_LEN, SignatureError,
 };
 use zqlite_pq::label::MAGIC;
-use zqlite_pq::page::{PageContext, PageOpener, PageSealer, PageSize, Place, SealError, Trailer};
+use zqlite_pq::page::{PageOpener, PageSealer, PageSize};
 use zqlite_pq::seal;
 use zqlite_pq::slot::SlotKind;
 
 use super::access::{self, Access, Maker};
 use super::code::{Code, Result};
-use super::ffi::{self, RawFile, Read};
+use super::ffi::{RawFile, Read};
 use super::layout;
 use super::stand_in::StandIns;
 use super::wal_state::WalState;
 use crate::{AnchorVerdict, Error, Sighting};
+
+mod pages;
 
 /// What a disk writes whole or not at all.
 const SECTOR_LEN: usize = 512;
@@ -529,115 +531,6 @@ impl Sealed {
         let rest = copy.get(SECTOR_LEN..).ok_or(Code::INTERNAL)?;
         self.raw.write(rest, SECTOR_LEN as u64)?;
         self.raw.sync()
-    }
-
-    // --- pages --------------------------------------------------------------------------------
-
-    /// Opens a stored page in place. A page that does not open is zeroed.
-    pub(super) fn open_page(&mut self, number: u32, place: Place, page: &mut [u8]) -> Result<()> {
-        let Some((keys, context, opener)) = self.opening(number, place, page)? else {
-            page.fill(0);
-            return Err(Code::DATA);
-        };
-        opener.open(keys, &context, page).map_err(|_| Code::DATA)
-    }
-
-    /// Opens a stored page into `page`, which has the same length.
-    pub(super) fn open_page_to(
-        &mut self,
-        number: u32,
-        place: Place,
-        stored: &[u8],
-        page: &mut [u8],
-    ) -> Result<()> {
-        let Some((keys, context, opener)) = self.opening(number, place, stored)? else {
-            page.fill(0);
-            return Err(Code::DATA);
-        };
-        opener
-            .open_to(keys, &context, stored, page)
-            .map_err(|_| Code::DATA)
-    }
-
-    /// What a stored page is opened with; `None` if no key in use is for it.
-    fn opening(
-        &mut self,
-        number: u32,
-        place: Place,
-        stored: &[u8],
-    ) -> Result<Option<(&EpochKeys, PageContext, &mut PageOpener)>> {
-        let epoch = Trailer::decode(stored).ok_or(Code::DATA)?.epoch;
-        if self.epochs()?.get(epoch).is_none() && epoch > self.header()?.epoch() {
-            self.reload()?;
-        }
-        let opened = self.opened.as_ref().ok_or(Code::INTERNAL)?;
-        let context = PageContext {
-            file_id: *opened.header.file_id(),
-            number,
-            place,
-        };
-        Ok(match opened.epochs.get(epoch) {
-            Some(keys) if epoch >= opened.header.min_epoch() => {
-                Some((keys, context, &mut self.opener))
-            }
-            _ => None,
-        })
-    }
-
-    /// Seals a copy of a page and hands it to `write`, behind `prefix`.
-    pub(super) fn seal_page(
-        &mut self,
-        number: u32,
-        place: Place,
-        prefix: &[u8],
-        page: &[u8],
-        write: impl FnOnce(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let context = PageContext {
-            file_id: *self.header()?.file_id(),
-            number,
-            place,
-        };
-        self.scratch.clear();
-        self.scratch.extend_from_slice(prefix);
-        self.scratch.extend_from_slice(page);
-        self.ensure_batch()?;
-        let (Some(batch), Some(stored)) = (&mut self.batch, self.scratch.get_mut(prefix.len()..))
-        else {
-            return Err(Code::INTERNAL);
-        };
-        match batch.sealer.seal(&context, stored) {
-            Ok(()) => write(&self.scratch),
-            Err(SealError::ReservedBytesInUse) => {
-                access::set_last_error(Error::Create(
-                    "the pages do not leave 48 bytes free at their end: copy with VACUUM INTO or `zqlite encrypt`"
-                        .to_owned(),
-                ));
-                Err(Code::WRITE)
-            }
-            Err(_) => Err(Code::WRITE),
-        }
-    }
-
-    fn ensure_batch(&mut self) -> Result<()> {
-        let process = ffi::process();
-        if let Some(batch) = &self.batch
-            && batch.process == process
-            && batch.sealer.epoch() == self.newest_keys()?.epoch()
-            && !batch.sealer.is_exhausted()
-        {
-            return Ok(());
-        }
-        let mut fresh = [0; 24];
-        getrandom::fill(&mut fresh).map_err(|_| Code::WRITE)?;
-        let sealer = PageSealer::new(self.newest_keys()?, &fresh);
-        self.batch = Some(Batch { process, sealer });
-        Ok(())
-    }
-
-    /// The next seal draws fresh nonces.
-    pub(super) fn end_batch(&mut self) {
-        self.batch = None;
     }
 
     // --- errors -------------------------------------------------------------------------------
