@@ -9,8 +9,15 @@ use rusqlite::{Connection, OpenFlags};
 use crate::Error;
 use crate::keys::{Expected, Identity, Keyring, NewSlot, PageSize, Passphrase, RawKey, SigningKey};
 
+#[cfg(not(feature = "pq"))]
+mod plain;
 #[cfg(feature = "pq")]
 mod sealed;
+
+#[cfg(not(feature = "pq"))]
+use plain::Keys;
+#[cfg(feature = "pq")]
+use sealed::Keys;
 #[cfg(feature = "pq")]
 pub(crate) use sealed::open_sealed;
 
@@ -164,10 +171,13 @@ impl Builder {
     /// # Errors
     /// See [`Error`]. What a damaged page means shows only when it is read.
     pub fn open(self) -> Result<Connection, Error> {
+        self.opener()?.connect()
+    }
+
+    /// What opens any number of connections to the same file.
+    pub(crate) fn opener(self) -> Result<Opener, Error> {
         let creates = self.create.is_some() && !self.read_only;
         check_path(&self.path, creates)?;
-        let allow_attach = self.allow_attach;
-        let defensive = !self.allow_schema_writes;
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags |= if self.read_only {
             OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -177,22 +187,24 @@ impl Builder {
         if creates {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
-        if allow_attach {
+        if self.allow_attach {
             flags |= OpenFlags::SQLITE_OPEN_URI;
         }
-        let mut connection = self.connect(flags)?;
-        // Some versions of rusqlite want it mutable for an authorizer, others do not.
-        let guarded = &mut connection;
-        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, defensive)?;
-        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        guarded.authorizer(Some(move |context: AuthContext<'_>| {
-            authorize(&context, allow_attach)
-        }))?;
-        Ok(connection)
+        let path = self.path.clone();
+        let allow_attach = self.allow_attach;
+        let defensive = !self.allow_schema_writes;
+        let keys = self.keys(creates)?;
+        Ok(Opener {
+            path,
+            flags,
+            allow_attach,
+            defensive,
+            keys,
+        })
     }
 
     #[cfg(not(feature = "pq"))]
-    fn connect(self, flags: OpenFlags) -> Result<Connection, Error> {
+    fn keys(self, _creates: bool) -> Result<Keys, Error> {
         let keys_given = !self.keyring.is_empty()
             || matches!(self.maker, MakerRule::SignedBy(_))
             || self.create.as_ref().is_some_and(|slots| !slots.is_empty())
@@ -200,10 +212,60 @@ impl Builder {
         if keys_given {
             return Err(Error::KeysUnsupported);
         }
-        let connection = Connection::open_with_flags(not_a_uri(&self.path), flags)?;
-        if self.create.is_some() {
-            connection.pragma_update(None, "page_size", self.page_size.get())?;
-        }
+        Ok(Keys {
+            page_size: self.create.is_some().then_some(self.page_size),
+        })
+    }
+}
+
+/// Opens connections to one file, with the same keys and guards.
+pub(crate) struct Opener {
+    path: PathBuf,
+    flags: OpenFlags,
+    allow_attach: bool,
+    defensive: bool,
+    keys: Keys,
+}
+
+impl Opener {
+    #[cfg(feature = "runtime")]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    pub(crate) fn connect(&self) -> Result<Connection, Error> {
+        let allow_attach = self.allow_attach;
+        self.connect_with(move |context| authorize(context, allow_attach))
+    }
+
+    /// Opens a connection with more rules than the builder's.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn connect_guarded(
+        &self,
+        mut rule: impl FnMut(&AuthContext<'_>) -> Authorization + Send + 'static,
+    ) -> Result<Connection, Error> {
+        let allow_attach = self.allow_attach;
+        self.connect_with(move |context| match authorize(context, allow_attach) {
+            Authorization::Allow => rule(context),
+            denied => denied,
+        })
+    }
+
+    fn connect_with(
+        &self,
+        mut rule: impl FnMut(&AuthContext<'_>) -> Authorization + Send + 'static,
+    ) -> Result<Connection, Error> {
+        let mut connection = self.keys.connect(&self.path, self.flags)?;
+        // Some versions of rusqlite want it mutable for an authorizer, others do not.
+        let guarded = &mut connection;
+        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, self.defensive)?;
+        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        guarded.authorizer(Some(move |context: AuthContext<'_>| rule(&context)))?;
         Ok(connection)
     }
 }

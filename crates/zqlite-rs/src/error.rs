@@ -1,6 +1,12 @@
 //! What can go wrong, and what that says about the file.
 
 use std::path::PathBuf;
+#[cfg(feature = "runtime")]
+use std::sync::Arc;
+
+mod kind;
+
+pub use kind::ErrorKind;
 
 /// What an error says about the file: scripts and the command's exit status depend on nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +250,77 @@ pub enum Error {
     /// The caller's progress callback asked to stop.
     #[error("interrupted; nothing was left behind")]
     Interrupted,
+    /// An operation on a database failed: which, and on which file.
+    #[error("{}: {doing}: {source}", path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        source: Box<Self>,
+    },
+    /// A closure returned an error of the application's own.
+    #[error(transparent)]
+    Application(Box<dyn core::error::Error + Send + Sync>),
+    /// A closure panicked. What it wrote is rolled back.
+    #[error("a closure panicked: {0}")]
+    Panicked(String),
+    /// What was waited for did not come in time. Nothing was written.
+    #[error("{}: timed out: {what}", path.display())]
+    TimedOut {
+        /// The file.
+        path: PathBuf,
+        /// What was waited for.
+        what: &'static str,
+    },
+    /// Whoever asked for the result has given it up. Nothing was written.
+    #[error("{}: cancelled", path.display())]
+    Cancelled {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database was closed.
+    #[error("{}: closed", path.display())]
+    Closed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// As many closures wait for the writer as may.
+    #[error("{}: {capacity} closures wait for the writer already", path.display())]
+    QueueFull {
+        /// The file.
+        path: PathBuf,
+        /// How many may wait.
+        capacity: usize,
+    },
+    /// The transaction that this closure shared with others could not be committed. Nothing was written: the
+    /// closure itself was in order, and can be tried again.
+    #[cfg(feature = "runtime")]
+    #[error("{}: the transaction was rolled back; try again: {source}", path.display())]
+    BatchAborted {
+        /// The file.
+        path: PathBuf,
+        /// Why it was rolled back.
+        source: Arc<Self>,
+    },
+    /// The disk failed to keep what it had accepted: the writer refuses everything until the database is opened anew.
+    #[cfg(feature = "runtime")]
+    #[error("{}: a sync to the disk failed; nothing is written until the database is opened again: {source}", path.display())]
+    WriterFailed {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: Arc<Self>,
+    },
+    /// Readers keep the write-ahead log from being checkpointed.
+    #[error("{}: the log cannot be checkpointed: {what}", path.display())]
+    LogPinned {
+        /// The file.
+        path: PathBuf,
+        /// Who reads it, as far as that is known.
+        what: String,
+    },
 }
 
 impl Error {
@@ -260,6 +337,9 @@ impl Error {
             Self::SignatureMissing { .. } | Self::SignatureUnexpected { .. } => Verdict::Signature,
             #[cfg(feature = "rusqlite")]
             Self::Sqlite(error) => sqlite_verdict(error),
+            Self::Failed { source, .. } => source.verdict(),
+            #[cfg(feature = "runtime")]
+            Self::BatchAborted { source, .. } | Self::WriterFailed { source, .. } => source.verdict(),
             _ => Verdict::Other,
         }
     }

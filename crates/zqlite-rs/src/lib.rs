@@ -41,7 +41,7 @@ pub use anchor::{Anchor, AnchorVerdict, FileAnchor, MemoryAnchor, Sighting};
 pub use backup::{BackedUp, BackupOptions, backup};
 #[cfg(feature = "rusqlite")]
 pub use builder::Builder;
-pub use error::{Error, Verdict};
+pub use error::{Error, ErrorKind, Verdict};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub use inspect::{FileInspection, inspect};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]

@@ -7,10 +7,17 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{Builder, MakerRule, not_a_uri};
 use crate::Error;
+use crate::keys::PageSize;
 use crate::vfs::{self, Access};
 
+/// What opens a sealed file, any number of times: the epoch keys that the first connection unwraps serve the others.
+pub(super) struct Keys {
+    access: Arc<Access>,
+    page_size: PageSize,
+}
+
 impl Builder {
-    pub(super) fn connect(self, flags: OpenFlags) -> Result<Connection, Error> {
+    pub(super) fn keys(self, creates: bool) -> Result<Keys, Error> {
         vfs::register()?;
         let mut access = Access::new(self.keyring);
         access = match self.maker {
@@ -22,7 +29,7 @@ impl Builder {
             access = access.anchor(anchor);
         }
         if let Some(slots) = self.create
-            && flags.contains(OpenFlags::SQLITE_OPEN_CREATE)
+            && creates
         {
             if slots.is_empty() {
                 return Err(Error::Create(
@@ -33,7 +40,16 @@ impl Builder {
                 .create(slots, self.page_size, self.signing_key)
                 .layout_set_by_client();
         }
-        let connection = open_sealed(&self.path, flags, access)?;
+        Ok(Keys {
+            access: Arc::new(access),
+            page_size: self.page_size,
+        })
+    }
+}
+
+impl Keys {
+    pub(super) fn connect(&self, path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+        let connection = open_sealed(path, flags, Arc::clone(&self.access))?;
         if vfs::with_sealed(&connection, |sealed, _| Ok(sealed.opened().is_none())) == Ok(true) {
             vfs::reserve_trailer(&connection)
                 .map_err(|code| Error::Create(format!("SQLite returned {}", code.0)))?;
