@@ -12,6 +12,8 @@ mod inspect;
 #[cfg(feature = "pq")]
 pub mod key_file;
 pub mod keys;
+#[cfg(feature = "rusqlite")]
+pub mod observe;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod owner;
 #[cfg(feature = "pq")]
