@@ -339,7 +339,9 @@ impl Error {
             Self::Sqlite(error) => sqlite_verdict(error),
             Self::Failed { source, .. } => source.verdict(),
             #[cfg(feature = "runtime")]
-            Self::BatchAborted { source, .. } | Self::WriterFailed { source, .. } => source.verdict(),
+            Self::BatchAborted { source, .. } | Self::WriterFailed { source, .. } => {
+                source.verdict()
+            }
             _ => Verdict::Other,
         }
     }

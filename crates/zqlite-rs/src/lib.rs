@@ -24,6 +24,8 @@ mod recipients;
 mod rekey;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod restore;
+#[cfg(feature = "runtime")]
+mod runtime;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub mod salvage;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
@@ -56,6 +58,11 @@ pub use recipients::{SlotInfo, Who, add_recipient, recipients, remove_recipients
 pub use rekey::{RekeyOptions, RekeyProgress, Rekeyed, rekey};
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 pub use restore::{RestoreOptions, restore};
+#[cfg(feature = "runtime")]
+pub use runtime::{
+    AsyncDatabase, CHANGES_KEPT, Change, Database, Durability, Notification, Options, RowSender,
+    RowStream, Rows, Status, Subscription, WriteTransaction,
+};
 #[cfg(feature = "rusqlite")]
 pub use rusqlite;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]

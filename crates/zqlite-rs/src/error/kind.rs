@@ -174,6 +174,33 @@ impl Error {
     }
 }
 
+#[cfg(feature = "runtime")]
+impl Error {
+    /// The same error once more, for somebody else, as far as it can be had twice.
+    pub(crate) fn echo(&self) -> Self {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(code, text)) => {
+                Self::Sqlite(rusqlite::Error::SqliteFailure(*code, text.clone()))
+            }
+            Self::Failed {
+                path,
+                doing,
+                source,
+            } => Self::Failed {
+                path: path.clone(),
+                doing,
+                source: Box::new(source.echo()),
+            },
+            Self::TimedOut { path, what } => Self::TimedOut {
+                path: path.clone(),
+                what,
+            },
+            Self::Panicked(message) => Self::Panicked(message.clone()),
+            other => Self::Application(other.to_string().into()),
+        }
+    }
+}
+
 fn io_kind(error: &std::io::Error) -> ErrorKind {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,

@@ -1,0 +1,349 @@
+//! Connections that read, in a pool.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use deadpool::Runtime;
+use deadpool::managed::{
+    self, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType,
+    Timeouts,
+};
+use rusqlite::{Connection, InterruptHandle};
+
+use super::guard::{self, Guard, Kind};
+use super::job::caught;
+use super::keeper::Keeper;
+use super::options::Options;
+use super::sync::lock;
+use super::transaction::run;
+use super::wait::block_on;
+use super::writer::configure;
+use crate::Error;
+use crate::builder::Opener;
+use crate::observe::{ClosedBecause, PoolStatus, QueryKind, Recorder, Span, Stopwatch, TimedOutAt};
+
+/// A connection of the pool.
+pub(super) struct Reader {
+    connection: Connection,
+    guard: Arc<Guard>,
+}
+
+/// A reader that was taken out. Dropped, it goes back.
+pub(super) struct Lent {
+    reader: Object<Manager>,
+    since: Stopwatch,
+    recorder: Recorder,
+    path: Arc<PathBuf>,
+}
+
+pub(super) struct Readers {
+    pool: Pool<Manager>,
+    keeper: Arc<Keeper>,
+    options: Options,
+    recorder: Recorder,
+    path: Arc<PathBuf>,
+    guards: Arc<Mutex<Vec<Weak<Guard>>>>,
+}
+
+/// Opens and checks readers, for `deadpool`.
+pub(super) struct Manager {
+    opener: Arc<Opener>,
+    keeper: Arc<Keeper>,
+    options: Options,
+    recorder: Recorder,
+    guards: Arc<Mutex<Vec<Weak<Guard>>>>,
+}
+
+impl managed::Manager for Manager {
+    type Type = Reader;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Reader, Error> {
+        let watch = Stopwatch::start();
+        let opener = Arc::clone(&self.opener);
+        let options = self.options.clone();
+        // A passphrase takes its time.
+        let reader = self
+            .keeper
+            .run_blocking(move || Reader::open(&opener, &options))
+            .await?;
+        self.recorder.pool_created(watch.elapsed());
+        let mut guards = lock(&self.guards);
+        guards.retain(|guard| guard.strong_count() > 0);
+        guards.push(Arc::downgrade(&reader.guard));
+        drop(guards);
+        Ok(reader)
+    }
+
+    async fn recycle(&self, reader: &mut Reader, _metrics: &Metrics) -> RecycleResult<Error> {
+        let healthy = if self.options.health_check {
+            reader.is_clean() && reader.answers()
+        } else {
+            reader.is_clean()
+        };
+        if healthy {
+            Ok(())
+        } else {
+            self.recorder.pool_closed(ClosedBecause::Unhealthy);
+            Err(RecycleError::message(
+                "left in a transaction, or out of order",
+            ))
+        }
+    }
+}
+
+impl Reader {
+    fn open(opener: &Opener, options: &Options) -> Result<Self, Error> {
+        let (connection, guard) = guard::connect(opener, Kind::Reader)?;
+        configure(&connection, options)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(Self { connection, guard })
+    }
+
+    /// Whether no transaction is open.
+    fn is_clean(&self) -> bool {
+        self.connection.is_autocommit() || run(&self.connection, "ROLLBACK").is_ok()
+    }
+
+    fn answers(&self) -> bool {
+        let rows = self
+            .connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+                row.get::<_, i64>(0)
+            });
+        rows.is_ok()
+    }
+}
+
+impl Lent {
+    /// Runs a closure, which sees one state of the database from its first statement on.
+    pub(super) fn run<T>(
+        &self,
+        deadline: Option<Instant>,
+        closure: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let watch = Stopwatch::start();
+        let reader: &Reader = &self.reader;
+        let connection = &reader.connection;
+        run(connection, "BEGIN")?;
+        let result = {
+            let _within = reader.guard.enter(deadline);
+            caught(|| closure(connection))
+        };
+        self.recorder.query(QueryKind::Read, watch.elapsed());
+        // Nothing was written: how the transaction ends makes no difference.
+        let ended = run(connection, "ROLLBACK");
+        let result = match result {
+            Err(_) if reader.guard.expired() => Err(Error::TimedOut {
+                path: self.path.to_path_buf(),
+                what: "the closure",
+            }),
+            other => other,
+        };
+        let value = result.map_err(|error| error.at(&self.path, "read"))?;
+        ended.map_err(|error| error.at(&self.path, "read"))?;
+        Ok(value)
+    }
+
+    pub(super) fn interrupt_handle(&self) -> InterruptHandle {
+        self.reader.connection.get_interrupt_handle()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.recorder.pool_use(self.since.elapsed());
+    }
+}
+
+impl Readers {
+    pub(super) fn new(
+        opener: Arc<Opener>,
+        options: &Options,
+        recorder: &Recorder,
+        keeper: &Arc<Keeper>,
+    ) -> Result<Self, Error> {
+        let path = Arc::new(opener.path().to_owned());
+        let guards = Arc::<Mutex<Vec<Weak<Guard>>>>::default();
+        let manager = Manager {
+            opener,
+            keeper: Arc::clone(keeper),
+            options: options.clone(),
+            recorder: recorder.clone(),
+            guards: Arc::clone(&guards),
+        };
+        let pool = Pool::builder(manager)
+            .max_size(options.max_readers)
+            // The one that was used last has the warmest cache, and the others can go.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::application(error.to_string()))?;
+        Ok(Self {
+            pool,
+            keeper: Arc::clone(keeper),
+            options: options.clone(),
+            recorder: recorder.clone(),
+            path,
+            guards,
+        })
+    }
+
+    fn timeouts(&self, wait: Duration) -> Timeouts {
+        Timeouts {
+            wait: Some(wait),
+            create: Some(self.options.create_timeout),
+            // What is checked without a query takes no time.
+            recycle: self
+                .options
+                .health_check
+                .then_some(self.options.recycle_timeout),
+        }
+    }
+
+    /// Takes a reader out, and blocks the thread until there is one.
+    pub(super) fn get_blocking(&self, deadline: Option<Instant>) -> Result<Lent, Error> {
+        block_on(self.keeper.enter(self.get(deadline)), None).unwrap_or_else(|| Err(self.closed()))
+    }
+
+    /// Takes a reader out.
+    pub(super) async fn get(&self, deadline: Option<Instant>) -> Result<Lent, Error> {
+        let watch = Stopwatch::start();
+        let found = match self.pool.timeout_get(&self.timeouts(Duration::ZERO)).await {
+            Err(PoolError::Timeout(TimeoutType::Wait)) => self.wait(deadline).await,
+            Err(PoolError::NoRuntimeSpecified) => return Err(self.closed()),
+            found => found,
+        };
+        self.recorder.pool_wait(watch.elapsed());
+        let reader = found.map_err(|error| self.pool_error(error))?;
+        Ok(Lent {
+            reader,
+            since: Stopwatch::start(),
+            recorder: self.recorder.clone(),
+            path: Arc::clone(&self.path),
+        })
+    }
+
+    async fn wait(&self, deadline: Option<Instant>) -> Result<Object<Manager>, PoolError<Error>> {
+        let mut patience = self.options.wait_timeout;
+        if let Some(deadline) = deadline {
+            patience = patience.min(deadline.saturating_duration_since(Instant::now()));
+        }
+        let span = Span::checkout(self.recorder.database());
+        // A patience of zero would be taken for not waiting at all, which has been tried.
+        let timeouts = self.timeouts(patience.max(Duration::from_nanos(1)));
+        span.instrument(self.pool.timeout_get(&timeouts)).await
+    }
+
+    fn pool_error(&self, error: PoolError<Error>) -> Error {
+        let timed_out = |at, what| {
+            self.recorder.pool_timeout(at);
+            Error::TimedOut {
+                path: self.path.to_path_buf(),
+                what,
+            }
+        };
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => {
+                timed_out(TimedOutAt::Wait, "a connection that reads")
+            }
+            PoolError::Timeout(TimeoutType::Create) => {
+                timed_out(TimedOutAt::Create, "the opening of a connection")
+            }
+            PoolError::Timeout(TimeoutType::Recycle) => {
+                timed_out(TimedOutAt::Recycle, "the check of a connection")
+            }
+            PoolError::Backend(error) => error.at(&self.path, "open a connection that reads"),
+            _ => self.closed(),
+        }
+    }
+
+    fn closed(&self) -> Error {
+        Error::Closed {
+            path: self.path.to_path_buf(),
+        }
+    }
+
+    pub(super) fn status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus {
+            idle: status.available,
+            in_use: status.size.saturating_sub(status.available),
+            waiting: status.waiting,
+            max: status.max_size,
+        }
+    }
+
+    /// Opens as many connections as are always kept.
+    pub(super) async fn fill(&self) -> Result<(), Error> {
+        let mut held = Vec::new();
+        while held.len() < self.options.min_readers
+            && self.pool.status().size < self.options.min_readers
+        {
+            held.push(self.get(None).await?);
+        }
+        Ok(())
+    }
+
+    /// Closes what nobody has used for long, and says which reads take long.
+    pub(super) fn tend(&self) {
+        let spare = self
+            .pool
+            .status()
+            .size
+            .saturating_sub(self.options.min_readers);
+        let mut closed = 0;
+        let idle = self.options.idle_timeout;
+        let result = self.pool.retain(|_, metrics| {
+            let keep = closed >= spare || metrics.last_used() < idle;
+            closed += usize::from(!keep);
+            keep
+        });
+        for reader in result.removed {
+            self.recorder.pool_closed(ClosedBecause::Idle);
+            // Closing may take a checkpoint: not here.
+            self.keeper.detach(move || drop(reader));
+        }
+        self.recorder.pool(self.status());
+        let running = self.running();
+        self.recorder.oldest_read(running.iter().max().copied());
+    }
+
+    /// For how long the closures run that run now; what is long is reported, once.
+    pub(super) fn running(&self) -> Vec<Duration> {
+        let mut all = Vec::new();
+        for guard in lock(&self.guards).iter().filter_map(Weak::upgrade) {
+            if let Some(elapsed) = guard.running() {
+                if elapsed >= self.options.long_read && guard.report() {
+                    self.recorder.long_read();
+                }
+                all.push(elapsed);
+            }
+        }
+        all
+    }
+
+    /// Hands out no more, and waits until all are back; `false` if that is not before the deadline.
+    pub(super) async fn close(&self, deadline: Option<Instant>) -> bool {
+        // All permits, one after the other: whoever holds them all holds all connections.
+        let mut held = Vec::new();
+        let mut all = true;
+        while held.len() < self.options.max_readers && !self.pool.is_closed() {
+            let status = self.pool.status();
+            if status.size == status.available {
+                break;
+            }
+            match self.get(deadline).await {
+                Ok(lent) => held.push(lent),
+                Err(_) => {
+                    all = false;
+                    break;
+                }
+            }
+        }
+        self.pool.close();
+        drop(held);
+        all
+    }
+}
