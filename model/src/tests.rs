@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize as Plain, Ordering::SeqCst};
 use std::time::Instant;
 
-use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use loom::sync::atomic::AtomicBool;
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 use crate::queue::{Manner, Queue, Refused, Ticket};
@@ -21,7 +21,8 @@ const WAITS: Manner = Manner {
 /// The queue, and what its entries do: each counts up its caller's number.
 struct World {
     queue: Queue<usize>,
-    done: [AtomicUsize; 3],
+    done: Mutex<[usize; 3]>,
+    replies: Condvar,
     busy: AtomicBool,
 }
 
@@ -29,7 +30,8 @@ impl World {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             queue: Queue::new(8),
-            done: [const_zero(), const_zero(), const_zero()],
+            done: Mutex::new([0; 3]),
+            replies: Condvar::new(),
             busy: AtomicBool::new(false),
         })
     }
@@ -38,14 +40,30 @@ impl World {
     fn serve(&self) {
         assert!(!self.busy.swap(true, SeqCst), "two serve at once");
         while let Some(caller) = self.queue.pop(Ticket::MAX) {
-            self.done[caller].fetch_add(1, SeqCst);
+            self.done.lock().expect("no panic")[caller] += 1;
+            self.replies.notify_all();
         }
         self.queue.wait_for(1, Instant::now());
         self.busy.store(false, SeqCst);
     }
 
     fn times(&self, caller: usize) -> usize {
-        self.done[caller].load(SeqCst)
+        self.done.lock().expect("no panic")[caller]
+    }
+
+    /// A caller: he serves, if that falls to him, and then waits for his reply. If nobody wakes up for him, the model
+    /// finds that nobody can go on.
+    fn call(&self, caller: usize, manner: Manner) {
+        let (_, serving) = self.queue.push(caller, manner).ok().expect("open");
+        if let Some(serving) = serving {
+            self.serve();
+            assert_eq!(self.times(caller), 1, "who serves is served");
+            drop(serving);
+        }
+        let mut done = self.done.lock().expect("no panic");
+        while done[caller] == 0 {
+            done = self.replies.wait(done).expect("no panic");
+        }
     }
 
     /// The writer's thread.
@@ -59,8 +77,9 @@ impl World {
     }
 }
 
-fn const_zero() -> AtomicUsize {
-    AtomicUsize::new(0)
+fn spawn(world: &Arc<World>, work: impl FnOnce(&World) + Send + 'static) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || work(&world))
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
@@ -72,30 +91,20 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
         MODELS.fetch_add(1, SeqCst);
         model();
     });
-    assert!(MODELS.load(SeqCst) > 10, "hardly any interleaving was tried");
+    assert!(
+        MODELS.load(SeqCst) > 10,
+        "hardly any interleaving was tried"
+    );
 }
 
-#[test]
-fn every_entry_is_served_once_whoever_serves() {
-    check(|| {
+/// Two callers of some manner, and the writer's thread.
+fn two_callers(first: Manner, second: Manner) {
+    check(move || {
         let world = World::new();
-        let writer = thread::spawn({
-            let world = Arc::clone(&world);
-            move || world.run()
-        });
-        let caller = thread::spawn({
-            let world = Arc::clone(&world);
-            move || {
-                let (_, serving) = world.queue.push(1, SERVES).ok().expect("open");
-                if let Some(serving) = serving {
-                    world.serve();
-                    drop(serving);
-                }
-            }
-        });
-        // A caller that does not serve: the writer must wake up for it.
-        assert!(world.queue.push(0, WAITS).ok().expect("open").1.is_none());
-        caller.join().expect("no panic");
+        let writer = spawn(&world, World::run);
+        let other = spawn(&world, move |world| world.call(1, second));
+        world.call(0, first);
+        other.join().expect("no panic");
         world.queue.close();
         writer.join().expect("no panic");
         assert_eq!((world.times(0), world.times(1)), (1, 1));
@@ -104,40 +113,25 @@ fn every_entry_is_served_once_whoever_serves() {
 }
 
 #[test]
-fn two_callers_that_would_serve_need_no_writer_to_wake_for_the_first() {
-    check(|| {
-        let world = World::new();
-        let writer = thread::spawn({
-            let world = Arc::clone(&world);
-            move || world.run()
-        });
-        let call = |world: &World, caller| {
-            let (_, serving) = world.queue.push(caller, SERVES).ok().expect("open");
-            if serving.is_some() {
-                world.serve();
-                assert_eq!(world.times(caller), 1, "who serves is served");
-            }
-        };
-        let other = thread::spawn({
-            let world = Arc::clone(&world);
-            move || call(&world, 1)
-        });
-        call(&world, 0);
-        other.join().expect("no panic");
-        world.queue.close();
-        writer.join().expect("no panic");
-        assert_eq!((world.times(0), world.times(1)), (1, 1));
-    });
+fn callers_that_would_serve_are_served_once() {
+    two_callers(SERVES, SERVES);
+}
+
+#[test]
+fn callers_that_only_wait_are_served_once() {
+    two_callers(WAITS, WAITS);
+}
+
+#[test]
+fn a_caller_that_only_waits_is_served_once_whoever_else_serves() {
+    two_callers(WAITS, SERVES);
 }
 
 #[test]
 fn an_entry_is_either_taken_back_or_served() {
     check(|| {
         let world = World::new();
-        let writer = thread::spawn({
-            let world = Arc::clone(&world);
-            move || world.run()
-        });
+        let writer = spawn(&world, World::run);
         let (ticket, _) = world.queue.push(0, WAITS).ok().expect("open");
         let back = world.queue.take_back(ticket).is_some();
         world.queue.close();

@@ -304,9 +304,10 @@ pub enum Error {
         /// Why it was rolled back.
         source: Arc<Self>,
     },
-    /// The disk failed to keep what it had accepted: the writer refuses everything until the database is opened anew.
+    /// The disk failed in a commit or a checkpoint, and nobody knows what it has kept: the writer refuses everything until
+    /// the database is opened anew. Whether the closure that gets this is committed, only that shows.
     #[cfg(feature = "runtime")]
-    #[error("{}: a sync to the disk failed; nothing is written until the database is opened again: {source}", path.display())]
+    #[error("{}: the disk failed, and may have kept the last commit or not; nothing is written until the database is opened again: {source}", path.display())]
     WriterFailed {
         /// The file.
         path: PathBuf,

@@ -3,6 +3,7 @@
 
 mod asynchronous;
 mod batch;
+mod cancel;
 mod changes;
 mod database;
 mod ffi;

@@ -1,18 +1,18 @@
 //! The asynchronous face, on tokio.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::Connection;
 
+use super::cancel::Cancellable;
 use super::changes::Subscription;
 use super::database::{Database, Status};
 use super::options::Options;
 use super::queue::Manner;
 use super::shared::Core;
 use super::stream::{RowSender, RowStream};
-use super::sync::lock;
 use super::transaction::WriteTransaction;
 use crate::{Builder, Error};
 
@@ -169,21 +169,9 @@ impl AsyncDatabase {
     {
         let getting = self.core.readers.get(deadline);
         let reader = self.core.keeper.enter(getting).await?;
-        let interrupt = Interrupt::new(reader.interrupt_handle());
-        let running = Arc::clone(&interrupt.running);
-        self.core
-            .keeper
-            .run_blocking(move || {
-                if running.is_cancelled() {
-                    return Err(Error::Interrupted);
-                }
-                let result = reader.run(deadline, closure);
-                // From here on the connection is another's.
-                running.end();
-                drop(reader);
-                result
-            })
-            .await
+        let (reader, _interrupt) = Cancellable::new(reader);
+        let work = move || reader.run(deadline, closure);
+        self.core.keeper.run_blocking(work).await
     }
 
     /// See [`Database::stream`].
@@ -229,46 +217,5 @@ impl AsyncDatabase {
         let database = self.to_blocking();
         let work = move || database.close(time);
         self.core.keeper.run_blocking(work).await
-    }
-}
-
-/// Interrupts a closure that reads when its future is dropped, but nobody who gets the connection after it.
-pub(super) struct Interrupt {
-    pub(super) running: Arc<Running>,
-}
-
-pub(super) struct Running(Mutex<State>);
-
-enum State {
-    Runs(InterruptHandle),
-    Ended,
-    Cancelled,
-}
-
-impl Interrupt {
-    pub(super) fn new(handle: InterruptHandle) -> Self {
-        Self {
-            running: Arc::new(Running(Mutex::new(State::Runs(handle)))),
-        }
-    }
-}
-
-impl Running {
-    pub(super) fn end(&self) {
-        *lock(&self.0) = State::Ended;
-    }
-
-    pub(super) fn is_cancelled(&self) -> bool {
-        matches!(*lock(&self.0), State::Cancelled)
-    }
-}
-
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        let mut state = lock(&self.running.0);
-        if let State::Runs(handle) = &*state {
-            handle.interrupt();
-            *state = State::Cancelled;
-        }
     }
 }

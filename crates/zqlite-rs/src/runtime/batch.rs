@@ -12,7 +12,7 @@ use super::guard::Within;
 use super::job::Job;
 use super::queue::{Queue, Ticket};
 use super::transaction::{ClosureSavepoint, WriteTransaction, run};
-use super::writer::{Writer, is_failed_sync};
+use super::writer::Writer;
 use crate::observe::{Outcome, QueryKind, Span, Stopwatch};
 use crate::{Error, ErrorKind};
 
@@ -166,8 +166,8 @@ impl Writer {
             Err(error) => {
                 self.changes.forget();
                 self.roll_back();
-                if is_failed_sync(&error) {
-                    // Whether the disk has it, nobody knows: everybody is told that, and nobody that nothing was written.
+                if leaves_doubt(&error) {
+                    // Whether the disk has it, nobody knows: nobody is told that nothing was written.
                     let reason = Arc::new(error);
                     for job in done {
                         let refused = self.refusal(&reason);
@@ -222,6 +222,26 @@ impl Writer {
             what,
         }
     }
+}
+
+/// Whether a COMMIT that failed so may have been one. Only where a page could not be read or written, or the lock not be
+/// had, it certainly was none.
+fn leaves_doubt(error: &Error) -> bool {
+    use rusqlite::ffi;
+    let Some(code) = error.extended_code() else {
+        return true;
+    };
+    let certain = matches!(
+        code,
+        ffi::SQLITE_IOERR_READ
+            | ffi::SQLITE_IOERR_SHORT_READ
+            | ffi::SQLITE_IOERR_WRITE
+            | ffi::SQLITE_IOERR_DATA
+    ) || matches!(
+        code & 0xff,
+        ffi::SQLITE_BUSY | ffi::SQLITE_CONSTRAINT | ffi::SQLITE_FULL | ffi::SQLITE_INTERRUPT
+    );
+    !certain
 }
 
 /// SQLite had rolled back the transaction, and the closure went on regardless.

@@ -82,6 +82,8 @@ pub(super) struct Guard {
     deadline: AtomicU64,
     /// Whether the deadline interrupted it.
     expired: AtomicBool,
+    /// Whether nobody wants its result any more.
+    cancelled: AtomicBool,
     /// Whether it was reported for taking long.
     reported: AtomicBool,
     epoch: Instant,
@@ -94,6 +96,7 @@ impl Guard {
             since: AtomicU64::new(0),
             deadline: AtomicU64::new(0),
             expired: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
             reported: AtomicBool::new(false),
             epoch: Instant::now(),
         }
@@ -136,7 +139,16 @@ impl Guard {
         !self.reported.swap(true, Ordering::Relaxed)
     }
 
-    fn is_late(&self) -> bool {
+    /// Has the closure stopped that runs now. SQLite's own interrupt does nothing between two statements.
+    pub(super) fn cancel(&self, whether: bool) {
+        self.cancelled.store(whether, Ordering::Relaxed);
+    }
+
+    /// Whether SQLite is to stop.
+    fn stops(&self) -> bool {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return true;
+        }
         let deadline = self.deadline.load(Ordering::Relaxed);
         let late = deadline != 0 && self.nanoseconds(Instant::now()) >= deadline;
         if late {
@@ -175,7 +187,7 @@ pub(super) fn connect(opener: &Opener, kind: Kind) -> Result<(Connection, Arc<Gu
     let clock = Arc::clone(&guard);
     // Some versions of rusqlite want it mutable for a handler, others do not.
     let watched = &mut connection;
-    watched.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || clock.is_late()))?;
+    watched.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || clock.stops()))?;
     Ok((connection, guard))
 }
 

@@ -146,6 +146,10 @@ impl Lent {
         Ok(value)
     }
 
+    pub(super) fn guard(&self) -> &Arc<Guard> {
+        &self.reader.guard
+    }
+
     pub(super) fn interrupt_handle(&self) -> InterruptHandle {
         self.reader.connection.get_interrupt_handle()
     }

@@ -1,7 +1,7 @@
 //! What the synchronous and the asynchronous face share.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::queue::{Manner, Queue, Refused, Serving, Ticket};
 use super::readers::Readers;
 use super::sync::lock;
 use super::transaction::WriteTransaction;
-use super::writer::Writer;
+use super::writer::{Writer, read_only};
 use crate::Error;
 use crate::builder::{Builder, Opener};
 use crate::observe::{Outcome, Recorder, publish};
@@ -283,9 +283,4 @@ impl Drop for Place<'_> {
             self.core.recorder.outcome(Outcome::Cancelled);
         }
     }
-}
-
-fn read_only(path: &Path) -> Error {
-    let what = "attempt to write a readonly database";
-    sqlite_error(rusqlite::ffi::SQLITE_READONLY, what).at(path, "write")
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::asynchronous::Interrupt;
+use super::cancel::{Cancellable, Waiting};
 use super::readers::Lent;
 use super::shared::Core;
 use super::wait::block_on;
@@ -20,7 +20,7 @@ use crate::Error;
 pub struct RowStream<T> {
     receiver: mpsc::Receiver<Result<T, Error>>,
     /// Interrupts the closure when the stream is dropped.
-    _interrupt: Interrupt,
+    _waiting: Waiting,
     /// The database stays open for it.
     _core: Arc<Core>,
 }
@@ -61,17 +61,10 @@ impl<T: Send + 'static> RowStream<T> {
         F: FnOnce(&Connection, &RowSender<T>) -> Result<(), Error> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(buffer.clamp(1, mpsc_most()));
-        let interrupt = Interrupt::new(reader.interrupt_handle());
-        let running = Arc::clone(&interrupt.running);
+        let (reader, waiting) = Cancellable::new(reader);
         core.keeper.detach(move || {
             let sender = RowSender { sender };
-            let result = if running.is_cancelled() {
-                Ok(())
-            } else {
-                reader.run(None, |connection| closure(connection, &sender))
-            };
-            running.end();
-            drop(reader);
+            let result = reader.run(None, |connection| closure(connection, &sender));
             if let Err(error) = result {
                 // Nobody there: nobody to tell.
                 drop(block_on(sender.sender.send(Err(error)), None));
@@ -79,7 +72,7 @@ impl<T: Send + 'static> RowStream<T> {
         });
         Self {
             receiver,
-            _interrupt: interrupt,
+            _waiting: waiting,
             _core: Arc::clone(core),
         }
     }

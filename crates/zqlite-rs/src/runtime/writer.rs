@@ -1,6 +1,6 @@
 //! The one connection that writes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-use super::batch::Rhythm;
+use super::batch::{Rhythm, sqlite_error};
 use super::changes::Tracker;
 use super::guard::{self, Guard, Kind};
 use super::job::Job;
@@ -51,6 +51,10 @@ impl Writer {
         changes: Tracker,
     ) -> Result<Self, Error> {
         let (mut connection, guard) = guard::connect(opener, Kind::Writer)?;
+        // SQLite falls back to that, where it cannot write.
+        if connection.is_readonly("main")? {
+            return Err(read_only(opener.path()));
+        }
         configure(&connection, options)?;
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -291,9 +295,14 @@ pub(super) fn configure(connection: &Connection, options: &Options) -> Result<()
 }
 
 /// Whether the disk refused to keep what it had taken. What it has then, nobody knows.
-pub(super) fn is_failed_sync(error: &Error) -> bool {
+fn is_failed_sync(error: &Error) -> bool {
     matches!(
         error.extended_code(),
         Some(rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC)
     )
+}
+
+pub(super) fn read_only(path: &Path) -> Error {
+    let what = "attempt to write a readonly database";
+    sqlite_error(rusqlite::ffi::SQLITE_READONLY, what).at(path, "write")
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use zqlite::rusqlite::params;
 use zqlite::{Database, Error, Options, WriteTransaction};
@@ -11,6 +12,8 @@ use crate::support;
 
 pub(crate) fn open(path: &Path, options: Options) -> Database {
     let builder = support::builder(path).create(support::slots());
+    // The gate keeps a batch open for long.
+    let options = options.batch(1_024, Duration::from_secs(600));
     let database = Database::open(builder, options).unwrap();
     database
         .write(|tx| {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use zqlite::Options;
 
 use crate::chain;
+use crate::faults::Faults;
 use crate::rng::Rng;
 use crate::support;
 
@@ -61,6 +62,7 @@ fn child_role() {
 
 #[test]
 fn what_was_acknowledged_to_any_of_many_callers_survives_a_kill() {
+    let _alone = Faults::alone();
     let mut rng = Rng::new(crate::seed());
     let kills = crate::number("ZQLITE_KILLS", 20);
     let folder = TempDir::new().unwrap();

@@ -12,7 +12,7 @@
 
 #[path = "../damage"]
 mod damage {
-    #[allow(dead_code, unused_imports, reason = "other tests need more of it")]
+    #[expect(dead_code, reason = "other tests need more of it")]
     pub(crate) mod faults;
 }
 #[path = "../crash/rng.rs"]

@@ -14,8 +14,11 @@ use crate::chain::{self, Link};
 use crate::faults::{Fault, Faults, Plan, Times};
 use crate::rng::Rng;
 
+const ACTS: i64 = 6;
 const TASKS: i64 = 24;
-const TURNS: i64 = 12;
+const TURNS: i64 = 2;
+/// What is written after each act.
+const LAST: i64 = 1_000_000;
 const ENDLESS: &str = "INSERT INTO chain SELECT v, v, v, v FROM (
     WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n) SELECT v FROM n) WHERE v < 0";
 
@@ -31,7 +34,23 @@ enum Deed {
     IsDropped,
 }
 
-const DEEDS: [Deed; 16] = [
+const DEEDS: [Deed; 32] = [
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
+    Deed::Succeeds,
     Deed::Succeeds,
     Deed::Succeeds,
     Deed::Succeeds,
@@ -78,17 +97,16 @@ fn act(deed: Deed, id: i64, tx: &WriteTransaction<'_>) -> Result<Link, Error> {
 #[derive(Clone, Debug)]
 enum Told {
     Committed(Link),
-    Refused(ErrorKind),
+    Refused(ErrorKind, String),
     /// He did not wait, or nobody can know.
     Nothing,
 }
 
 type Book = Arc<Mutex<HashMap<i64, (Deed, Told)>>>;
 
-async fn caller(database: AsyncDatabase, task: i64, seed: u64, book: Book) {
+async fn caller(database: AsyncDatabase, first: i64, seed: u64, book: Book) {
     let mut rng = Rng::new(seed);
-    for turn in 0..TURNS {
-        let id = 1 + task * TURNS + turn;
+    for id in first..first + TURNS {
         let deed = DEEDS[rng.below(DEEDS.len())];
         let closure = move |tx: &WriteTransaction<'_>| act(deed, id, tx);
         let result = match deed {
@@ -107,7 +125,7 @@ async fn caller(database: AsyncDatabase, task: i64, seed: u64, book: Book) {
         let told = match result {
             None | Some(Err(Error::WriterFailed { .. })) => Told::Nothing,
             Some(Ok(link)) => Told::Committed(link),
-            Some(Err(error)) => Told::Refused(error.kind()),
+            Some(Err(error)) => Told::Refused(error.kind(), format!("{error:?}")),
         };
         book.lock().unwrap().insert(id, (deed, told));
     }
@@ -137,50 +155,57 @@ fn strike(faults: &Faults, rng: &mut Rng) {
 /// Tells one story, with a disk that fails or without, and returns what the callers learnt.
 fn tell(path: &Path, seed: u64, faults: Option<&Faults>) -> HashMap<i64, (Deed, Told)> {
     let mut rng = Rng::new(seed);
-    let database = chain::create(path, options(&mut rng)).unwrap();
+    let mut database = chain::create(path, options(&mut rng)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()
         .unwrap();
     let book = Book::default();
-    runtime.block_on(async {
-        let mut tasks = JoinSet::new();
-        for task in 0..TASKS {
-            let seed = rng.next();
-            tasks.spawn(caller(database.to_async(), task, seed, Arc::clone(&book)));
+    for act in 0..ACTS {
+        if let Some(faults) = faults {
+            strike(faults, &mut rng);
         }
-        while let Some(done) = tasks.join_next().await {
-            done.unwrap();
-            if let Some(faults) = faults {
-                strike(faults, &mut rng);
+        runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            for task in 0..TASKS {
+                let first = 1 + (act * TASKS + task) * TURNS;
+                let book = Arc::clone(&book);
+                tasks.spawn(caller(database.to_async(), first, rng.next(), book));
             }
+            while let Some(done) = tasks.join_next().await {
+                done.unwrap();
+            }
+        });
+        if let Some(faults) = faults {
+            faults.lift();
         }
-    });
-    if let Some(faults) = faults {
-        faults.lift();
-    }
-    // Whatever failed, the writer is there, or says that it is not.
-    match database.write(|tx| chain::append(tx, i64::MAX / 2)) {
-        Ok(_) | Err(Error::WriterFailed { .. }) => {}
-        Err(error) => panic!("{error}"),
+        // Whatever failed, the writer is there, or says that it is not.
+        match database.write(move |tx| chain::append(tx, LAST + act)) {
+            Ok(_) => {}
+            Err(Error::WriterFailed { .. }) => {
+                drop(database);
+                database = chain::create(path, options(&mut rng)).unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
     drop(runtime);
     drop(database);
     let told = book.lock().unwrap().clone();
-    assert_eq!(told.len(), usize::try_from(TASKS * TURNS).unwrap());
+    assert_eq!(told.len(), usize::try_from(ACTS * TASKS * TURNS).unwrap());
     told
 }
 
 /// Compares what the callers learnt with what is there. Returns how many closures were committed.
 fn compare(told: &HashMap<i64, (Deed, Told)>, mut found: HashMap<i64, Link>) -> usize {
     let committed = found.len();
-    found.remove(&(i64::MAX / 2));
+    found.retain(|id, _| *id < LAST);
     for (id, (deed, told)) in told {
         let link = found.remove(id);
         match told {
             Told::Committed(known) => assert_eq!(link, Some(*known), "{id}: {deed:?}"),
-            Told::Refused(kind) => assert_eq!(link, None, "{id}: {deed:?}, {kind:?}"),
+            Told::Refused(_, why) => assert_eq!(link, None, "{id}: {deed:?}, {why}"),
             Told::Nothing => {}
         }
         if !matches!(deed, Deed::Succeeds | Deed::IsDropped) {
@@ -209,12 +234,15 @@ fn the_database_is_what_the_acknowledged_closures_make_of_it() {
         let told = tell(&path, rng.next(), None);
         committed += compare(&told, chain::read(&path));
         aborted += count(&told, |deed, told| {
-            deed == Deed::Succeeds && matches!(told, Told::Refused(ErrorKind::Aborted))
+            deed == Deed::Succeeds && matches!(told, Told::Refused(ErrorKind::Aborted, _))
         });
         // Where the disk is in order, a good closure fails only by a bad one's fault.
         let wrong = count(&told, |deed, told| {
             deed == Deed::Succeeds
-                && !matches!(told, Told::Committed(_) | Told::Refused(ErrorKind::Aborted))
+                && !matches!(
+                    told,
+                    Told::Committed(_) | Told::Refused(ErrorKind::Aborted, _)
+                )
         });
         assert_eq!(wrong, 0);
     }
