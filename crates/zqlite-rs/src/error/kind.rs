@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 use std::path::Path;
 
+#[cfg(feature = "rusqlite")]
 use libsqlite3_sys as sys;
 
 use super::Error;
