@@ -265,6 +265,8 @@ impl Opener {
         let guarded = &mut connection;
         guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, self.defensive)?;
         guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        #[cfg(feature = "indexes")]
+        crate::index::register(guarded)?;
         guarded.authorizer(Some(move |context: AuthContext<'_>| rule(&context)))?;
         Ok(connection)
     }

@@ -7,6 +7,8 @@ mod backup;
 #[cfg(feature = "rusqlite")]
 mod builder;
 mod error;
+#[cfg(feature = "indexes")]
+pub mod index;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod inspect;
 #[cfg(feature = "pq")]

@@ -1,0 +1,370 @@
+//! What binds an index to the table whose rows it indexes.
+//!
+//! - Three triggers on the table, `INDEX_insert`, `INDEX_update` and `INDEX_delete`, tell the index which row has
+//!   changed; the index then looks at that row. It does not matter in which order the triggers of one table fire.
+//! - A view, `INDEX_source`, is how the index sees the table. SQLite rewrites it when the table or a column is renamed.
+//! - A shadow table, `INDEX_state`, holds the version of the format and the *stamp*: a random number, renewed by the
+//!   first write of each transaction and by the first after a rollback to a savepoint. What was built from the shadow
+//!   tables under a stamp holds under no other.
+
+use core::cell::Cell;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension as _, Row, StatementStatus, params};
+
+use super::fault::{Fault, Result};
+use super::ffi::{Args, Host};
+use super::module::{Change, Declaration};
+use super::name::{literal, quoted, unquoted};
+
+mod source;
+
+use source::Source;
+
+/// The suffixes of what a binding makes beside the shadow tables of its index.
+pub(crate) const STATE: &str = "state";
+pub(crate) const SOURCE: &str = "source";
+/// The hidden column that the triggers write to.
+pub(crate) const CHANGED: &str = "changed";
+
+/// The version of what an index stores.
+const FORMAT: i64 = 1;
+/// More statements than any index prepares: none is thrown out of the cache.
+const STATEMENTS: usize = 64;
+
+/// One index and its table, for one connection.
+pub(crate) struct Binding {
+    pub(crate) host: Host,
+    schema: String,
+    name: String,
+    /// The indexed columns, by their names when the index was created.
+    columns: Vec<String>,
+    sql: Sql,
+    /// The stamp was renewed in this transaction, and no rollback to a savepoint has undone that.
+    stamped: Cell<bool>,
+    /// The stamp that was read under a version of the database, outside a write transaction.
+    seen: Cell<Option<(u32, i64)>>,
+    /// How often SQLite had prepared the statement that reads the stamp anew when the triggers were last looked for.
+    bound: Cell<Option<i32>>,
+}
+
+struct Sql {
+    row: String,
+    stamp: String,
+    set_stamp: String,
+}
+
+/// What the triggers, or a user, want of an index.
+pub(crate) enum Request {
+    /// Row with this key has changed.
+    Row(i64),
+    /// Index all rows anew.
+    All,
+}
+
+impl Binding {
+    /// Makes the view, the state and the triggers. What is in the table is indexed afterwards, with [`scan`](Self::scan).
+    pub(crate) fn create(host: Host, declaration: Declaration) -> Result<Self> {
+        if declaration.schema.eq_ignore_ascii_case("temp") {
+            return Err(Fault::usage(
+                "an index stands in the database of its table, and temp has none that last",
+            ));
+        }
+        let (table, columns) = table_and_columns(&declaration.arguments)?;
+        let source = Source::of_table(&host, &declaration.schema, table, columns)?;
+        let binding = Self::new(host, declaration)?;
+        binding.create_objects(&binding.name, &source)?;
+        binding.host.execute_batch(&format!(
+            "CREATE TABLE {}(id INTEGER PRIMARY KEY, value INTEGER NOT NULL)",
+            binding.qualified(STATE),
+        ))?;
+        binding.host.execute(
+            &format!(
+                "INSERT INTO {} VALUES (1, ?1), (2, ?2)",
+                binding.qualified(STATE)
+            ),
+            params![FORMAT, random()?],
+        )?;
+        Ok(binding)
+    }
+
+    /// Binds to what [`create`](Self::create) has made.
+    pub(crate) fn connect(host: Host, declaration: Declaration) -> Result<Self> {
+        Self::new(host, declaration)
+    }
+
+    fn new(host: Host, declaration: Declaration) -> Result<Self> {
+        let (_, columns) = table_and_columns(&declaration.arguments)?;
+        let Declaration { schema, name, .. } = declaration;
+        host.set_prepared_statement_cache_capacity(STATEMENTS);
+        let object = |suffix| qualified(&schema, &format!("{name}_{suffix}"));
+        let values: String = (1..=columns.len()).map(|at| format!(", v{at}")).collect();
+        let sql = Sql {
+            row: format!("SELECT id{values} FROM {} WHERE id = ?1", object(SOURCE)),
+            stamp: format!(
+                "SELECT a.value, b.value FROM {state} a, {state} b WHERE a.id = 1 AND b.id = 2",
+                state = object(STATE)
+            ),
+            set_stamp: format!("UPDATE {} SET value = ?1 WHERE id = 2", object(STATE)),
+        };
+        Ok(Self {
+            host,
+            schema,
+            name,
+            columns,
+            sql,
+            stamped: Cell::new(false),
+            seen: Cell::new(None),
+            bound: Cell::new(None),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The indexed columns, by their names when the index was created.
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The quoted name of a shadow table.
+    pub(crate) fn qualified(&self, suffix: &str) -> String {
+        qualified(&self.schema, &format!("{}_{suffix}", self.name))
+    }
+
+    // --- rows of the table ----------------------------------------------------------------------
+
+    /// Shows one row of the table as it is now, columns of the index from 1 on; `None` if it is gone.
+    pub(crate) fn row<T>(
+        &self,
+        id: i64,
+        see: impl FnOnce(Option<&Row<'_>>) -> Result<T>,
+    ) -> Result<T> {
+        let mut statement = self.host.prepare_cached(&self.sql.row)?;
+        let mut rows = statement.query([id])?;
+        see(rows.next()?)
+    }
+
+    /// Shows all rows of the table in order of their keys, columns of the index from 1 on.
+    pub(crate) fn scan(&self, mut see: impl FnMut(i64, &Row<'_>) -> Result<()>) -> Result<()> {
+        let values: String = (1..=self.columns.len())
+            .map(|at| format!(", v{at}"))
+            .collect();
+        let mut statement = self.host.prepare(&format!(
+            "SELECT id{values} FROM {} ORDER BY id",
+            self.qualified(SOURCE)
+        ))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            see(row.get(0)?, row)?;
+        }
+        Ok(())
+    }
+
+    // --- writes ---------------------------------------------------------------------------------
+
+    /// What a write to the virtual table means. Only the triggers have a reason to write, and may.
+    pub(crate) fn request(&self, change: &Change<'_>, hidden: usize) -> Result<Request> {
+        let Change::Insert(args) = change else {
+            return Err(self.not_writable());
+        };
+        let others = (0..args.len()).filter(|at| *at != hidden);
+        if others.into_iter().any(|at| args.get(at) != ValueRef::Null) {
+            return Err(self.not_writable());
+        }
+        let request = self.requested(args, hidden)?;
+        self.require_recursive_triggers()?;
+        Ok(request)
+    }
+
+    fn requested(&self, args: &Args<'_>, hidden: usize) -> Result<Request> {
+        match args.get(hidden) {
+            ValueRef::Integer(id) => Ok(Request::Row(id)),
+            ValueRef::Text(b"all") => Ok(Request::All),
+            _ => Err(self.not_writable()),
+        }
+    }
+
+    fn not_writable(&self) -> Fault {
+        Fault::usage(format!(
+            "{} is an index: write to its table; {} = 'all' indexes all rows anew",
+            self.name, CHANGED
+        ))
+    }
+
+    /// Without them, REPLACE deletes rows behind the index's back.
+    fn require_recursive_triggers(&self) -> Result<()> {
+        let mut statement = self.host.prepare_cached("PRAGMA recursive_triggers")?;
+        // Changing it makes SQLite prepare this, and whatever relies on it, anew: the answer is that of now.
+        if statement.query_row([], |row| row.get::<_, i64>(0))? == 0 {
+            return Err(Fault::usage(format!(
+                "the table of the index {} cannot be written to without PRAGMA recursive_triggers=ON: \
+                 REPLACE would delete rows that the index keeps",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Marks the shadow tables as changed, and gives the new stamp if there is one.
+    pub(crate) fn touch(&self) -> Result<Option<i64>> {
+        self.seen.set(None);
+        if self.stamped.get() {
+            return Ok(None);
+        }
+        let stamp = random()?;
+        let mut statement = self.host.prepare_cached(&self.sql.set_stamp)?;
+        if statement.execute([stamp])? != 1 {
+            return Err(self.damaged(STATE));
+        }
+        self.stamped.set(true);
+        Ok(Some(stamp))
+    }
+
+    // --- what is cached -------------------------------------------------------------------------
+
+    /// The stamp of what this connection sees. Within one transaction of its own writes it stands still.
+    ///
+    /// # Errors
+    /// If the triggers are gone: the table was dropped, or made anew, and the index is not true any more.
+    pub(crate) fn stamp(&self) -> Result<i64> {
+        let version = self.host.data_version()?;
+        let is_writing = self.host.is_writing();
+        if !is_writing
+            && let Some((seen, stamp)) = self.seen.get()
+            && seen == version
+        {
+            return Ok(stamp);
+        }
+        let mut statement = self.host.prepare_cached(&self.sql.stamp)?;
+        let (format, stamp): (i64, i64) = statement
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .ok_or_else(|| self.damaged(STATE))?;
+        if format != FORMAT {
+            return Err(Fault::usage(format!(
+                "index {}: format {format} is not supported; update zqlite",
+                self.name
+            )));
+        }
+        // SQLite prepares a statement anew after any change of the schema.
+        let prepared = statement.get_status(StatementStatus::RePrepare);
+        if self.bound.get() != Some(prepared) {
+            self.require_triggers()?;
+            self.bound.set(Some(prepared));
+        }
+        self.seen.set((!is_writing).then_some((version, stamp)));
+        Ok(stamp)
+    }
+
+    fn require_triggers(&self) -> Result<()> {
+        if self.has_triggers()? {
+            return Ok(());
+        }
+        Err(Fault::usage(format!(
+            "index {} is not bound to its table any more, which was dropped or made anew: \
+             drop the index, and create it again",
+            self.name
+        )))
+    }
+
+    pub(crate) fn has_triggers(&self) -> Result<bool> {
+        let names: Vec<_> = source::EVENTS
+            .iter()
+            .map(|event| literal(&format!("{}_{event}", self.name)))
+            .collect();
+        let found: i64 = self.host.query_row(
+            &format!(
+                "SELECT count(*) FROM {}.sqlite_schema WHERE type = 'trigger' AND name IN ({})",
+                quoted(&self.schema),
+                names.join(", ")
+            ),
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(usize::try_from(found) == Ok(names.len()))
+    }
+
+    /// A transaction has ended, or part of one was undone.
+    pub(crate) fn forget(&self) {
+        self.stamped.set(false);
+        self.seen.set(None);
+    }
+
+    // --- upkeep ---------------------------------------------------------------------------------
+
+    fn create_objects(&self, name: &str, source: &Source) -> Result<()> {
+        Ok(self
+            .host
+            .execute_batch(&source.create(&self.schema, name))?)
+    }
+
+    /// Drops everything, with these shadow tables.
+    pub(crate) fn destroy(&self, shadows: &[&str]) -> Result<()> {
+        for event in source::EVENTS {
+            let trigger = self.qualified(event);
+            self.host
+                .execute_batch(&format!("DROP TRIGGER IF EXISTS {trigger}"))?;
+        }
+        let view = self.qualified(SOURCE);
+        self.host
+            .execute_batch(&format!("DROP VIEW IF EXISTS {view}"))?;
+        for shadow in shadows.iter().chain([&STATE]) {
+            let table = self.qualified(shadow);
+            self.host
+                .execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+        }
+        Ok(())
+    }
+
+    /// Gives everything the names that belong to another name of the index.
+    pub(crate) fn rename(&self, name: &str, shadows: &[&str]) -> Result<()> {
+        let source = Source::of_view(&self.host, &self.schema, &format!("{}_{SOURCE}", self.name))?;
+        for event in source::EVENTS {
+            let trigger = self.qualified(event);
+            self.host
+                .execute_batch(&format!("DROP TRIGGER IF EXISTS {trigger}"))?;
+        }
+        let view = self.qualified(SOURCE);
+        self.host.execute_batch(&format!("DROP VIEW {view}"))?;
+        for shadow in shadows.iter().chain([&STATE]) {
+            self.host.execute_batch(&format!(
+                "ALTER TABLE {} RENAME TO {}",
+                self.qualified(shadow),
+                quoted(&format!("{name}_{shadow}"))
+            ))?;
+        }
+        self.create_objects(name, &source)
+    }
+
+    /// Says that a shadow table holds what was never written there.
+    pub(crate) fn damaged(&self, suffix: &str) -> Fault {
+        Fault::corrupt(format!(
+            "index {}: {}_{suffix} is damaged",
+            self.name, self.name
+        ))
+    }
+}
+
+fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", quoted(schema), quoted(name))
+}
+
+fn table_and_columns(arguments: &[String]) -> Result<(String, Vec<String>)> {
+    match arguments {
+        [table, columns @ ..] if !columns.is_empty() => Ok((
+            unquoted(table),
+            columns.iter().map(|column| unquoted(column)).collect(),
+        )),
+        _ => Err(Fault::usage(
+            "name the table and what to index of it: USING module(table, column)",
+        )),
+    }
+}
+
+fn random() -> Result<i64> {
+    getrandom::u64()
+        .map(u64::cast_signed)
+        .map_err(|error| Fault::usage(error.to_string()))
+}

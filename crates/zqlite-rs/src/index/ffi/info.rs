@@ -1,0 +1,123 @@
+//! What the planner asks, and what it is answered: `sqlite3_index_info`.
+
+use core::ffi::c_int;
+use core::slice;
+
+use libsqlite3_sys as sys;
+
+use super::sqlite_string;
+
+/// A condition of the query on one column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Constraint {
+    /// Where it stands among all.
+    pub(crate) at: usize,
+    /// The column; `None` is the rowid.
+    pub(crate) column: Option<usize>,
+    pub(crate) operator: Operator,
+    /// Whether its value is known in the order of joins that is being tried.
+    pub(crate) usable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// `=`, and IN, one value at a time.
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    Is,
+    IsNull,
+    /// Any other, which SQLite checks itself.
+    Other,
+}
+
+/// A call of xBestIndex.
+pub(crate) struct IndexInfo<'a> {
+    info: &'a mut sys::sqlite3_index_info,
+}
+
+impl<'a> IndexInfo<'a> {
+    /// # Safety
+    /// SQLite's argument of xBestIndex.
+    pub(super) const unsafe fn new(info: &'a mut sys::sqlite3_index_info) -> Self {
+        Self { info }
+    }
+
+    pub(crate) fn constraints(&self) -> Vec<Constraint> {
+        let len = usize::try_from(self.info.nConstraint).unwrap_or(0);
+        if len == 0 {
+            return Vec::new();
+        }
+        // SAFETY: SQLite's array of that length.
+        let raw = unsafe { slice::from_raw_parts(self.info.aConstraint, len) };
+        raw.iter()
+            .enumerate()
+            .map(|(at, constraint)| Constraint {
+                at,
+                column: usize::try_from(constraint.iColumn).ok(),
+                operator: match i32::from(constraint.op) {
+                    sys::SQLITE_INDEX_CONSTRAINT_EQ => Operator::Equal,
+                    sys::SQLITE_INDEX_CONSTRAINT_GT => Operator::Greater,
+                    sys::SQLITE_INDEX_CONSTRAINT_GE => Operator::GreaterOrEqual,
+                    sys::SQLITE_INDEX_CONSTRAINT_LT => Operator::Less,
+                    sys::SQLITE_INDEX_CONSTRAINT_LE => Operator::LessOrEqual,
+                    sys::SQLITE_INDEX_CONSTRAINT_IS => Operator::Is,
+                    sys::SQLITE_INDEX_CONSTRAINT_ISNULL => Operator::IsNull,
+                    _ => Operator::Other,
+                },
+                usable: constraint.usable != 0,
+            })
+            .collect()
+    }
+
+    /// Asks for a constraint's value, as argument `argument` from 0 on. `trusted`: SQLite need not check the
+    /// condition itself.
+    pub(crate) fn take(&mut self, constraint: Constraint, argument: usize, trusted: bool) {
+        let Ok(argument) = c_int::try_from(argument + 1) else {
+            return;
+        };
+        if constraint.at >= usize::try_from(self.info.nConstraint).unwrap_or(0) {
+            return;
+        }
+        // SAFETY: SQLite's array, of the length of the constraints.
+        unsafe {
+            let usage = &mut *self.info.aConstraintUsage.add(constraint.at);
+            usage.argvIndex = argument;
+            usage.omit = u8::from(trusted);
+        }
+    }
+
+    /// The terms of ORDER BY: column (`None` is the rowid) and whether it descends.
+    pub(crate) fn order(&self) -> Vec<(Option<usize>, bool)> {
+        let len = usize::try_from(self.info.nOrderBy).unwrap_or(0);
+        if len == 0 {
+            return Vec::new();
+        }
+        // SAFETY: SQLite's array of that length.
+        let raw = unsafe { slice::from_raw_parts(self.info.aOrderBy, len) };
+        raw.iter()
+            .map(|term| (usize::try_from(term.iColumn).ok(), term.desc != 0))
+            .collect()
+    }
+
+    /// Says that rows come in the order of [`order`](Self::order).
+    pub(crate) const fn ordered(&mut self) {
+        self.info.orderByConsumed = 1;
+    }
+
+    /// Chooses a plan. `words` are what EXPLAIN QUERY PLAN shows.
+    pub(crate) fn choose(&mut self, plan: i32, words: &str, cost: f64, rows: i64) {
+        self.info.idxNum = plan;
+        self.info.idxStr = sqlite_string(words);
+        self.info.needToFreeIdxStr = 1;
+        self.info.estimatedCost = cost;
+        self.info.estimatedRows = rows;
+    }
+
+    /// Says that there is at most one row.
+    pub(crate) const fn unique(&mut self) {
+        self.info.idxFlags |= sys::SQLITE_INDEX_SCAN_UNIQUE;
+    }
+}
