@@ -17,7 +17,7 @@ use libsqlite3_sys as sys;
 use rusqlite::Connection;
 
 use super::fault::{Fault, Result};
-use super::module::{Change, Cursor as _, Declaration, Module, Planned};
+use super::module::{Change, Cursor as _, Declaration, Module, Plan, Planned};
 
 mod host;
 mod info;
@@ -104,15 +104,14 @@ fn sqlite_string(text: &str) -> *mut c_char {
 }
 
 /// # Safety
-/// `text` is null or ends with a zero byte, and lives through the call.
-unsafe fn owned(text: *const c_char) -> Result<String> {
+/// `text` is null or ends with a zero byte, and lives through `'a`.
+unsafe fn text<'a>(text: *const c_char) -> Result<&'a str> {
     if text.is_null() {
-        return Ok(String::new());
+        return Ok("");
     }
     // SAFETY: by the contract.
     unsafe { CStr::from_ptr(text) }
         .to_str()
-        .map(str::to_owned)
         .map_err(|_| Fault::usage("a name is not UTF-8"))
 }
 
@@ -187,8 +186,8 @@ unsafe fn make<M: Module>(
         || {
             let argc = usize::try_from(argc).unwrap_or(0);
             // SAFETY: by the contract, that many strings; module, schema and table come first.
-            let mut words = (0..argc).map(|at| unsafe { owned(*argv.add(at)) });
-            let mut word = || words.next().unwrap_or_else(|| Ok(String::new()));
+            let mut words = (0..argc).map(|at| unsafe { text(*argv.add(at)) }.map(str::to_owned));
+            let mut word = || words.next().unwrap_or(Ok(String::new()));
             let (_module, schema, name) = (word()?, word()?, word()?);
             let arguments = words.collect::<Result<Vec<_>>>()?;
             let declaration = Declaration {
@@ -330,13 +329,18 @@ unsafe extern "C" fn x_close<M: Module>(open: *mut sys::sqlite3_vtab_cursor) -> 
 
 unsafe extern "C" fn x_filter<M: Module>(
     open: *mut sys::sqlite3_vtab_cursor,
-    plan: c_int,
-    _words: *const c_char,
+    number: c_int,
+    words: *const c_char,
     argc: c_int,
     argv: *mut *mut sys::sqlite3_value,
 ) -> c_int {
     // SAFETY: SQLite's arguments.
-    unsafe { on_cursor::<M>(open, |cursor| cursor.filter(plan, &Args::new(argc, argv))) }
+    unsafe {
+        on_cursor::<M>(open, |cursor| {
+            let words = text(words)?;
+            cursor.filter(&Plan { number, words }, &Args::new(argc, argv))
+        })
+    }
 }
 
 unsafe extern "C" fn x_next<M: Module>(open: *mut sys::sqlite3_vtab_cursor) -> c_int {

@@ -6,6 +6,8 @@ use rusqlite::types::Value;
 use crate::support;
 
 mod queries;
+mod schema;
+mod writes;
 
 /// Six routes, one without a prefix, two with the same.
 const ROUTES: &str = "

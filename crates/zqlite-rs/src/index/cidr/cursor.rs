@@ -151,11 +151,11 @@ fn asked_prefix(relation: Relation, value: ValueRef<'_>) -> Result<Prefix> {
 }
 
 impl module::Cursor for Cursor {
-    fn filter(&mut self, plan: i32, args: &Args<'_>) -> Result<()> {
+    fn filter(&mut self, plan: &module::Plan<'_>, args: &Args<'_>) -> Result<()> {
         self.hits.clear();
         self.asked.clear();
         self.at = 0;
-        for (at, relation) in of_plan(plan).enumerate() {
+        for (at, relation) in of_plan(plan.number).enumerate() {
             let value = args.get(at);
             if let ValueRef::Text(text) = value {
                 let text = String::from_utf8_lossy(text).into_owned();
@@ -167,7 +167,7 @@ impl module::Cursor for Cursor {
                 self.sort_out(relation, value)?;
             }
         }
-        if plan == 0 {
+        if plan.number == 0 {
             self.find_all()?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use libsqlite3_sys as sys;
 
 use super::{
-    Module, on_table, owned, sqlite_string, x_best_index, x_close, x_column, x_connect, x_create,
+    Module, on_table, sqlite_string, text, x_best_index, x_close, x_column, x_connect, x_create,
     x_destroy, x_disconnect, x_eof, x_filter, x_next, x_open, x_rowid, x_update,
 };
 
@@ -156,7 +156,7 @@ unsafe extern "C" fn x_rename<M: Module>(
     name: *const c_char,
 ) -> c_int {
     // SAFETY: SQLite's arguments.
-    unsafe { on_table::<M>(vtab, |module| module.rename(&owned(name)?)) }
+    unsafe { on_table::<M>(vtab, |module| module.rename(text(name)?)) }
 }
 
 unsafe extern "C" fn x_savepoint<M: Module>(vtab: *mut sys::sqlite3_vtab, _number: c_int) -> c_int {
