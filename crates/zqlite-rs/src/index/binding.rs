@@ -105,7 +105,11 @@ impl Binding {
                 "SELECT a.value, b.value FROM {state} a, {state} b WHERE a.id = 1 AND b.id = 2",
                 state = object(STATE)
             ),
-            set_stamp: format!("UPDATE {} SET value = ?1 WHERE id = 2", object(STATE)),
+            set_stamp: format!(
+                "UPDATE {state} SET value = ?1
+                 WHERE id = 2 AND (SELECT value FROM {state} WHERE id = 1) = {FORMAT}",
+                state = object(STATE)
+            ),
         };
         Ok(Self {
             host,
@@ -216,6 +220,8 @@ impl Binding {
         let stamp = random()?;
         let mut statement = self.host.prepare_cached(&self.sql.set_stamp)?;
         if statement.execute([stamp])? != 1 {
+            // Says why.
+            self.stamp()?;
             return Err(self.damaged(STATE));
         }
         self.stamped.set(true);

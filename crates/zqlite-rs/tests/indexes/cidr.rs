@@ -5,6 +5,8 @@ use rusqlite::types::Value;
 
 use crate::support;
 
+mod brute_force;
+mod damage;
 mod queries;
 mod schema;
 mod writes;
