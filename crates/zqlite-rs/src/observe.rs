@@ -7,6 +7,7 @@
 //! `zqlite::Database` opens its own [`Recorder`]. A program that works with connections of its own can make one.
 
 mod metric;
+mod publish;
 mod recorder;
 #[cfg(not(feature = "metrics"))]
 mod silent;
@@ -17,11 +18,17 @@ mod statements;
 use rusqlite::Connection;
 
 pub use metric::{BATCH_BUCKETS, DURATION_BUCKETS, Kind, METRICS, Metric, Unit};
+pub use publish::publish;
 pub use recorder::{
     Checkpoint, CheckpointResult, ClosedBecause, Outcome, PoolStatus, QueryKind, Recorder,
-    TimedOutAt, publish, rebind,
+    TimedOutAt, rebind,
 };
 pub use span::{Span, Stopwatch};
+
+/// Where measurements come from.
+#[cfg(feature = "metrics")]
+const METADATA: metrics::Metadata<'static> =
+    metrics::Metadata::new("zqlite", metrics::Level::INFO, None);
 
 /// Opens a span of `tracing` for each statement that the connection runs: `statement`, target `zqlite::sql`, level
 /// DEBUG, with the text `sql` and, at its end, `elapsed_seconds`.

@@ -5,6 +5,7 @@
 
 mod access;
 mod code;
+mod counters;
 mod database;
 mod ffi;
 mod journal;
@@ -32,6 +33,7 @@ pub use access::{
 };
 #[cfg(feature = "rusqlite")]
 pub(crate) use code::Code;
+pub use counters::{Counters, PerFile, Refused, counters};
 #[cfg(feature = "rusqlite")]
 pub(crate) use ffi::{
     CheckpointHold, KeylessFile, PlainFile, PlainVfs, RawFile, default_vfs_name, reserve_trailer,

@@ -238,6 +238,37 @@ pub(super) const NOTIFICATION_LAG: Metric = duration(
     "Time from a commit to the delivery of its change notification.",
 );
 
+pub(super) const PAGES_SEALED: Metric =
+    counter("zqlite_pages_sealed_total", &["file"], "Pages sealed.");
+pub(super) const PAGES_OPENED: Metric =
+    counter("zqlite_pages_opened_total", &["file"], "Pages opened.");
+pub(super) const AUTHENTICATION_FAILURES: Metric = counter(
+    "zqlite_authentication_failures_total",
+    &["file"],
+    "Requests that failed, for what stands in the file does not authenticate.",
+);
+pub(super) const REFUSED: Metric = counter(
+    "zqlite_refused_total",
+    &["reason"],
+    "Databases that were refused for their header or its keys.",
+);
+pub(super) const WRITTEN_BYTES: Metric = counter(
+    "zqlite_written_bytes_total",
+    &["file"],
+    "Bytes that SQLite wrote.",
+)
+.in_bytes();
+pub(super) const SYNCS: Metric = counter(
+    "zqlite_syncs_total",
+    &["file"],
+    "Syncs that SQLite asked for.",
+);
+pub(super) const OPEN_CONNECTIONS: Metric = gauge(
+    "zqlite_open_connections",
+    &[],
+    "Connections that have a sealed database open.",
+);
+
 /// Every measurement, in the order of the documentation.
 pub const METRICS: &[Metric] = &[
     QUERY_DURATION,
@@ -265,4 +296,11 @@ pub const METRICS: &[Metric] = &[
     NOTIFICATIONS,
     NOTIFICATIONS_DROPPED,
     NOTIFICATION_LAG,
+    PAGES_SEALED,
+    PAGES_OPENED,
+    AUTHENTICATION_FAILURES,
+    REFUSED,
+    WRITTEN_BYTES,
+    SYNCS,
+    OPEN_CONNECTIONS,
 ];

@@ -1,7 +1,9 @@
 //! The measurements of one database.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
+#[cfg(feature = "metrics")]
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 #[cfg(feature = "metrics")]
@@ -258,8 +260,7 @@ impl Registration<'_> {
         let mut labels = vec![metrics::Label::new("database", self.database.to_owned())];
         labels.extend(label.map(|(name, value)| metrics::Label::from_static_parts(name, value)));
         let key = metrics::Key::from_parts(metric.name, labels);
-        let metadata = metrics::Metadata::new("zqlite", metrics::Level::INFO, None);
-        metrics::with_recorder(|recorder| register(recorder, &key, &metadata))
+        metrics::with_recorder(|recorder| register(recorder, &key, &super::METADATA))
     }
 
     fn counter(&self, metric: &Metric, label: ExtraLabel) -> Counter {
@@ -316,6 +317,7 @@ impl Registration<'_> {
 }
 
 /// All recorders that live, for [`rebind`].
+#[cfg(feature = "metrics")]
 static LIVING: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 
 impl Recorder {
@@ -328,7 +330,9 @@ impl Recorder {
             first: Handles::new(database),
             later: OnceLock::new(),
         });
-        if cfg!(feature = "metrics") {
+        #[cfg(feature = "metrics")]
+        {
+            super::publish::describe();
             let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
             living.retain(|other| other.strong_count() > 0);
             living.push(Arc::downgrade(&inner));
@@ -471,14 +475,20 @@ fn count(things: usize) -> f64 {
 
 /// Binds the recorders that were made before now to the recorder of `metrics` that is installed now. The first call
 /// counts, for `metrics` lets itself be given a recorder once.
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(
+        clippy::missing_const_for_fn,
+        reason = "it is not const with the feature"
+    )
+)]
 pub fn rebind() {
-    if cfg!(feature = "metrics") {
+    #[cfg(feature = "metrics")]
+    {
+        super::publish::describe();
         let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
         for inner in living.iter().filter_map(Weak::upgrade) {
             inner.later.get_or_init(|| Handles::new(&inner.database));
         }
     }
 }
-
-/// Hands over what is counted for the whole process. Call it from time to time, if nobody else does.
-pub const fn publish() {}

@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Once;
+use std::time::Instant;
 
 use libsqlite3_sys as sys;
 
 use super::access::{self, Access};
 use super::code::{Code, Result};
+use super::counters::{self, Counts, File};
 use super::database::{self, Database};
 use super::journal::Journal;
 use super::sealed::Sealed;
@@ -199,6 +201,29 @@ impl Kind {
             Self::Temp(_, raw) | Self::Super(raw) => *raw,
         }
     }
+
+    /// Counts something, if it is a file that is counted.
+    fn count(&self, what: impl FnOnce(&Counts, File)) {
+        let (sealed, file) = match self {
+            Self::Database(file) => (&file.sealed, File::Database),
+            Self::Wal(file) => (&file.sealed, File::Wal),
+            Self::Journal(file) => (&file.sealed, File::Journal),
+            Self::Temp(..) | Self::Super(_) => return,
+        };
+        what(&sealed.borrow().counts, file);
+    }
+}
+
+/// What a request ended with is counted, if the bytes in the file did not authenticate.
+///
+/// # Safety
+/// `file` is an open file of ours; no other reference to its state lives.
+unsafe fn note(file: *mut sys::sqlite3_file, result: Result<()>) -> Result<()> {
+    if result == Err(Code::DATA) {
+        // SAFETY: by the contract.
+        unsafe { kind(file) }.count(Counts::failed);
+    }
+    result
 }
 
 /// Runs a callback's body; errors and panics become result codes.
@@ -327,7 +352,10 @@ unsafe fn open_kind(
         let writable = opened_flags & sys::SQLITE_OPEN_READONLY == 0;
         return match Sealed::open(raw, path, access, writable) {
             Ok(sealed) => Ok(Kind::Database(Database::new(raw, sealed))),
-            Err(error) => Err(fail(error)),
+            Err(error) => {
+                counters::refused(&error);
+                Err(fail(error))
+            }
         };
     }
     if flags & (sys::SQLITE_OPEN_WAL | sys::SQLITE_OPEN_MAIN_JOURNAL) != 0 {
@@ -465,7 +493,7 @@ unsafe extern "C" fn x_read(
             Code::check(unsafe { begin_read(file) })?;
         }
         // SAFETY: an open file of ours.
-        match unsafe { kind(file) } {
+        let read = match unsafe { kind(file) } {
             Kind::Database(file) => file.read(buf, offset),
             Kind::Wal(file) => file.read(buf, offset),
             Kind::Journal(file) => file.read(buf, offset),
@@ -474,7 +502,9 @@ unsafe extern "C" fn x_read(
                 Read::Full => Ok(()),
                 Read::Short => Err(Code::SHORT_READ),
             },
-        }
+        };
+        // SAFETY: an open file of ours.
+        unsafe { note(file, read) }
     })
 }
 
@@ -490,13 +520,19 @@ unsafe extern "C" fn x_write(
         // SAFETY: SQLite gives `len` bytes.
         let buf = unsafe { core::slice::from_raw_parts(buf.cast::<u8>(), len) };
         // SAFETY: an open file of ours.
-        match unsafe { kind(file) } {
+        let written = match unsafe { kind(file) } {
             Kind::Database(file) => file.write(buf, offset),
             Kind::Wal(file) => file.write(buf, offset),
             Kind::Journal(file) => file.write(buf, offset),
             Kind::Temp(file, _) => file.write(buf, offset),
             Kind::Super(raw) => raw.write(buf, offset),
+        };
+        if written.is_ok() {
+            // SAFETY: an open file of ours.
+            unsafe { kind(file) }.count(|counts, file| counts.written(file, len));
         }
+        // SAFETY: an open file of ours.
+        unsafe { note(file, written) }
     })
 }
 
@@ -517,12 +553,16 @@ unsafe extern "C" fn x_truncate(file: *mut sys::sqlite3_file, len: i64) -> c_int
 unsafe extern "C" fn x_sync(file: *mut sys::sqlite3_file, flags: c_int) -> c_int {
     guard(|| {
         // SAFETY: an open file of ours.
-        match unsafe { kind(file) } {
+        let kind = unsafe { kind(file) };
+        let started = Instant::now();
+        match kind {
             Kind::Database(file) => file.sync(flags),
             Kind::Wal(file) => file.sync(flags),
             Kind::Journal(file) => file.sync(flags),
-            other => other.raw().sync_with(flags),
-        }
+            Kind::Temp(_, raw) | Kind::Super(raw) => raw.sync_with(flags),
+        }?;
+        kind.count(|counts, file| counts.synced(file, started.elapsed()));
+        Ok(())
     })
 }
 

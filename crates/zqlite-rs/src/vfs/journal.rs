@@ -36,7 +36,7 @@ const SUPER_NAME_MAX: u32 = 65_536;
 
 /// The rollback journal of a connection.
 pub(super) struct Journal {
-    sealed: Rc<RefCell<Sealed>>,
+    pub(super) sealed: Rc<RefCell<Sealed>>,
     pub(super) raw: RawFile,
     /// Id and MAC epoch, from the header at offset 0.
     identity: Option<Identity>,

@@ -15,6 +15,7 @@ use zqlite_pq::slot::SlotKind;
 
 use super::access::{self, Access, Maker};
 use super::code::{Code, Result};
+use super::counters::{self, Counts};
 use super::ffi::{RawFile, Read};
 use super::layout;
 use super::stand_in::StandIns;
@@ -42,6 +43,7 @@ pub(crate) struct Sealed {
     batch: Option<Batch>,
     scratch: Vec<u8>,
     pub(super) wal: WalState,
+    pub(super) counts: Counts,
     /// Whether older epochs are to be dropped when SQLite next empties the WAL.
     #[cfg(feature = "rusqlite")]
     drops_epochs: bool,
@@ -75,6 +77,7 @@ impl Sealed {
             batch: None,
             scratch: Vec::new(),
             wal: WalState::default(),
+            counts: Counts::new(),
             #[cfg(feature = "rusqlite")]
             drops_epochs: false,
             stand_ins: None,
@@ -328,6 +331,7 @@ impl Sealed {
     fn reload(&mut self) -> Result<()> {
         self.load().map_err(|error| {
             let code = Code::from(&error);
+            counters::refused(&error);
             access::set_last_error(error);
             code
         })

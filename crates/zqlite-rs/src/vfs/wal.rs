@@ -26,7 +26,7 @@ const MASKED_LEN: usize = 16;
 
 /// The write-ahead log of a connection.
 pub(crate) struct Wal {
-    sealed: Rc<RefCell<Sealed>>,
+    pub(super) sealed: Rc<RefCell<Sealed>>,
     pub(super) raw: RawFile,
     /// The generation that the known frames are of.
     known_of: Option<Generation>,

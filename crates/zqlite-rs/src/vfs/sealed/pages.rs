@@ -20,7 +20,8 @@ impl Sealed {
             page.fill(0);
             return Err(Code::DATA);
         };
-        opener.open(keys, &context, page).map_err(|_| Code::DATA)
+        let opened = opener.open(keys, &context, page);
+        self.note_opened(&place, opened.is_ok())
     }
 
     /// Opens a stored page into `page`, which has the same length.
@@ -35,9 +36,17 @@ impl Sealed {
             page.fill(0);
             return Err(Code::DATA);
         };
-        opener
-            .open_to(keys, &context, stored, page)
-            .map_err(|_| Code::DATA)
+        let opened = opener.open_to(keys, &context, stored, page);
+        self.note_opened(&place, opened.is_ok())
+    }
+
+    fn note_opened(&self, place: &Place, opened: bool) -> Result<()> {
+        if opened {
+            self.counts.opened(place.into());
+            Ok(())
+        } else {
+            Err(Code::DATA)
+        }
     }
 
     /// What a stored page is opened with; `None` if no key in use is for it.
@@ -88,7 +97,10 @@ impl Sealed {
             return Err(Code::INTERNAL);
         };
         match batch.sealer.seal(&context, stored) {
-            Ok(()) => write(&self.scratch),
+            Ok(()) => {
+                self.counts.sealed((&place).into());
+                write(&self.scratch)
+            }
             Err(SealError::ReservedBytesInUse) => {
                 access::set_last_error(Error::Create(
                     "the pages do not leave 48 bytes free at their end: copy with VACUUM INTO or `zqlite encrypt`"
