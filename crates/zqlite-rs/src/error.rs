@@ -322,6 +322,17 @@ pub enum Error {
         /// Who reads it, as far as that is known.
         what: String,
     },
+    /// The measurements cannot be served.
+    #[error("cannot serve measurements at {address}: {source}")]
+    Exporter {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The program has given `metrics` a recorder of its own.
+    #[error("this process has a recorder of measurements already, and cannot have another")]
+    RecorderInstalled,
 }
 
 impl Error {

@@ -79,3 +79,8 @@ pub use transfer::{DecryptOptions, EncryptOptions, Encrypted, Progress, decrypt,
 pub use verify::{VerifyOptions, VerifyReport, verify};
 #[cfg(feature = "pq")]
 pub use zqlite_pq as pq;
+
+/// Compiles and runs the Rust of the guide.
+#[cfg(all(doctest, feature = "prometheus", feature = "tracing"))]
+#[doc = include_str!("../../../docs/guides/observability.md")]
+struct ObservabilityGuide;

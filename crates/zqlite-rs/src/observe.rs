@@ -6,6 +6,8 @@
 //!
 //! `zqlite::Database` opens its own [`Recorder`]. A program that works with connections of its own can make one.
 
+#[cfg(feature = "prometheus")]
+mod exporter;
 mod metric;
 mod publish;
 mod recorder;
@@ -17,6 +19,8 @@ mod statements;
 
 use rusqlite::Connection;
 
+#[cfg(feature = "prometheus")]
+pub use exporter::{Exporter, serve, serve_on};
 pub use metric::{BATCH_BUCKETS, DURATION_BUCKETS, Kind, METRICS, Metric, Unit};
 pub use publish::publish;
 pub use recorder::{

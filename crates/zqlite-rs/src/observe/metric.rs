@@ -90,6 +90,16 @@ const fn duration(
 }
 
 impl Metric {
+    /// Upper bounds of the buckets that serve a histogram; `None` for what is none.
+    #[must_use]
+    pub const fn buckets(&self) -> Option<&'static [f64]> {
+        match (self.kind, self.unit) {
+            (Kind::Histogram, Unit::Seconds) => Some(&DURATION_BUCKETS),
+            (Kind::Histogram, Unit::Count | Unit::Bytes) => Some(&BATCH_BUCKETS),
+            (Kind::Counter | Kind::Gauge, _) => None,
+        }
+    }
+
     const fn in_bytes(self) -> Self {
         Self {
             unit: Unit::Bytes,
