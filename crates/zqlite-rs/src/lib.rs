@@ -84,3 +84,8 @@ pub use zqlite_pq as pq;
 #[cfg(all(doctest, feature = "prometheus", feature = "tracing"))]
 #[doc = include_str!("../../../docs/guides/observability.md")]
 struct ObservabilityGuide;
+
+/// Compiles and runs the Rust of the guide.
+#[cfg(all(doctest, feature = "runtime"))]
+#[doc = include_str!("../../../docs/guides/runtime.md")]
+struct RuntimeGuide;

@@ -24,6 +24,7 @@ pub struct Options {
     pub(super) batch_delay: Duration,
     pub(super) busy_timeout: Duration,
     pub(super) statements: usize,
+    pub(super) writer_cache_bytes: u32,
     pub(super) checkpoint_pages: u32,
     pub(super) log_limit: Option<u64>,
     pub(super) min_readers: usize,
@@ -55,6 +56,7 @@ impl Options {
             batch_delay: Duration::from_micros(500),
             busy_timeout: Duration::from_secs(5),
             statements: 128,
+            writer_cache_bytes: 64 << 20,
             checkpoint_pages: 4_000,
             log_limit: None,
             min_readers: 1,
@@ -111,6 +113,14 @@ impl Options {
     #[must_use]
     pub const fn statements(mut self, statements: usize) -> Self {
         self.statements = statements;
+        self
+    }
+
+    /// How many bytes of pages the writer's connection keeps in memory at most (default 64 MiB): whoever inserts into
+    /// indexes in no order reads and changes pages everywhere.
+    #[must_use]
+    pub const fn writer_cache(mut self, bytes: u32) -> Self {
+        self.writer_cache_bytes = bytes;
         self
     }
 

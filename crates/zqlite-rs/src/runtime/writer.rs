@@ -72,6 +72,9 @@ impl Writer {
                 Durability::Normal => "NORMAL",
             },
         )?;
+        // Negative: in KiB.
+        let cache = i64::from(options.writer_cache_bytes / 1_024);
+        connection.pragma_update(None, "cache_size", -cache.max(1))?;
         // What a closure's rollback needs goes to memory, not page by page to a file.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         let pages = Arc::new(AtomicU32::new(0));
