@@ -8,6 +8,9 @@ mod kind;
 
 pub use kind::ErrorKind;
 
+#[cfg(feature = "rusqlite")]
+use crate::migrations::MigrationError;
+
 /// What an error says about the file: scripts and the command's exit status depend on nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -322,6 +325,10 @@ pub enum Error {
         /// Who reads it, as far as that is known.
         what: String,
     },
+    /// The database cannot be brought to a version of its schema.
+    #[cfg(feature = "rusqlite")]
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
     /// The measurements cannot be served.
     #[error("cannot serve measurements at {address}: {source}")]
     Exporter {
@@ -350,6 +357,8 @@ impl Error {
             #[cfg(feature = "rusqlite")]
             Self::Sqlite(error) => sqlite_verdict(error),
             Self::Failed { source, .. } => source.verdict(),
+            #[cfg(feature = "rusqlite")]
+            Self::Migration(MigrationError::Failed { source, .. }) => source.verdict(),
             #[cfg(feature = "runtime")]
             Self::BatchAborted { source, .. } | Self::WriterFailed { source, .. } => {
                 source.verdict()

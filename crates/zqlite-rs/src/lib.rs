@@ -15,6 +15,8 @@ mod inspect;
 pub mod key_file;
 pub mod keys;
 #[cfg(feature = "rusqlite")]
+pub mod migrations;
+#[cfg(feature = "rusqlite")]
 pub mod observe;
 #[cfg(all(feature = "pq", feature = "rusqlite"))]
 mod owner;

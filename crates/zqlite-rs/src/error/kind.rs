@@ -7,6 +7,8 @@ use std::path::Path;
 use libsqlite3_sys as sys;
 
 use super::Error;
+#[cfg(feature = "rusqlite")]
+use crate::migrations::MigrationError;
 
 /// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +88,8 @@ impl Error {
             Self::WriterFailed { .. } => ErrorKind::Closed,
             Self::Failed { source, .. } => source.kind(),
             #[cfg(feature = "rusqlite")]
+            Self::Migration(MigrationError::Failed { source, .. }) => source.kind(),
+            #[cfg(feature = "rusqlite")]
             Self::Sqlite(error) => sqlite_kind(error),
             _ => ErrorKind::Other,
         }
@@ -111,6 +115,8 @@ impl Error {
             #[cfg(feature = "rusqlite")]
             Self::Sqlite(error) => error.sqlite_error().map(|error| error.extended_code),
             Self::Failed { source, .. } => source.extended_code(),
+            #[cfg(feature = "rusqlite")]
+            Self::Migration(MigrationError::Failed { source, .. }) => source.extended_code(),
             #[cfg(feature = "runtime")]
             Self::BatchAborted { source, .. } | Self::WriterFailed { source, .. } => {
                 source.extended_code()
