@@ -1,6 +1,9 @@
 //! How a database is run.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::migrations::Migrations;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,7 @@ pub struct Options {
     pub(super) idle_timeout: Duration,
     pub(super) health_check: bool,
     pub(super) long_read: Duration,
+    pub(super) migrations: Option<Arc<Migrations>>,
 }
 
 impl Default for Options {
@@ -67,6 +71,7 @@ impl Options {
             idle_timeout: Duration::from_mins(5),
             health_check: false,
             long_read: Duration::from_secs(30),
+            migrations: None,
         }
     }
 
@@ -193,6 +198,14 @@ impl Options {
     #[must_use]
     pub const fn long_read(mut self, time: Duration) -> Self {
         self.long_read = time;
+        self
+    }
+
+    /// Brings the schema to the latest version when the database is opened, before anybody reads or writes (default: as it
+    /// is).
+    #[must_use]
+    pub fn migrations(mut self, migrations: Migrations) -> Self {
+        self.migrations = Some(Arc::new(migrations));
         self
     }
 }

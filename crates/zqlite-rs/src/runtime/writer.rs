@@ -77,6 +77,9 @@ impl Writer {
         connection.pragma_update(None, "cache_size", -cache.max(1))?;
         // What a closure's rollback needs goes to memory, not page by page to a file.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        if let Some(migrations) = &options.migrations {
+            migrations.to_latest(&mut connection)?;
+        }
         let pages = Arc::new(AtomicU32::new(0));
         let told = Arc::clone(&pages);
         // In the place of SQLite's own checkpoints: ours come after the acknowledgement.

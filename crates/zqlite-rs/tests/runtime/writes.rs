@@ -495,3 +495,30 @@ fn a_read_only_database_refuses_writes_and_reads() {
     database.write(|tx| insert(tx, 3)).unwrap();
     assert_eq!(ids(&read_only), [1, 3]);
 }
+
+#[test]
+fn migrations_run_before_anybody_reads_or_writes() {
+    use zqlite::migrations::{Migration, Migrations};
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("db");
+    let steps = || {
+        vec![
+            Migration::sql("CREATE TABLE a(x)"),
+            Migration::sql("INSERT INTO a VALUES (1)"),
+        ]
+    };
+    let count = "SELECT count(*) FROM a";
+    for _ in 0..2 {
+        let builder = support::builder(&path).create(support::slots());
+        let options = Options::new().migrations(Migrations::new(steps()));
+        let database = zqlite::Database::open(builder, options).unwrap();
+        assert_eq!(
+            database
+                .read(|c| Ok(support::one::<i64>(c, count)))
+                .unwrap(),
+            1
+        );
+    }
+    let older = Options::new().migrations(Migrations::new(steps().into_iter().take(1).collect()));
+    assert!(zqlite::Database::open(support::builder(&path), older).is_err());
+}
