@@ -2,6 +2,7 @@
 //!
 //! [`register`] makes them known to a connection; [`Builder`](crate::Builder) does so for those that it opens.
 //!
+//! - [`bitmap`]: AND, OR and NOT over columns, and counts.
 //! - [`cidr`]: which prefixes hold an address, which lie in a prefix.
 //!
 //! An index is bound to a table with an INTEGER PRIMARY KEY by triggers, stands in *shadow tables* beside it, and is as
@@ -42,6 +43,7 @@
 //! then its queries fail.
 
 mod binding;
+pub mod bitmap;
 pub mod cidr;
 mod fault;
 mod ffi;
@@ -67,6 +69,7 @@ pub fn register(connection: &Connection) -> Result<(), Error> {
 }
 
 fn register_modules(connection: &Connection) -> Result<(), Fault> {
+    ffi::register::<bitmap::Bitmap>(connection)?;
     ffi::register::<cidr::Cidr>(connection)?;
     connection.pragma_update(None, "recursive_triggers", true)?;
     Ok(())

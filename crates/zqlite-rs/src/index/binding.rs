@@ -127,6 +127,10 @@ impl Binding {
         &self.name
     }
 
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
+    }
+
     /// The indexed columns, by their names when the index was created.
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
@@ -296,6 +300,24 @@ impl Binding {
     pub(crate) fn forget(&self) {
         self.stamped.set(false);
         self.seen.set(None);
+    }
+
+    // --- numbers of the index -------------------------------------------------------------------
+
+    /// Keeps a number beside format and stamp; `id` is 3 or more.
+    pub(crate) fn set_number(&self, id: i64, number: i64) -> Result<()> {
+        let state = self.qualified(STATE);
+        self.host.execute(
+            &format!("INSERT OR REPLACE INTO {state} VALUES (?1, ?2)"),
+            [id, number],
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn number(&self, id: i64) -> Result<i64> {
+        let state = self.qualified(STATE);
+        let sql = format!("SELECT value FROM {state} WHERE id = ?1");
+        Ok(self.host.query_row(&sql, [id], |row| row.get(0))?)
     }
 
     // --- upkeep ---------------------------------------------------------------------------------

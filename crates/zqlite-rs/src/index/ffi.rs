@@ -204,7 +204,7 @@ unsafe fn make<M: Module>(
             // their own shadow tables, and triggers of a schema that is not trusted must reach them.
             unsafe {
                 let rc = sys::sqlite3_declare_vtab(db, columns.as_ptr());
-                check(rc, "the columns of a virtual table are not accepted")?;
+                check(rc, text(sys::sqlite3_errmsg(db))?)?;
                 let rc = sys::sqlite3_vtab_config(db, sys::SQLITE_VTAB_INNOCUOUS);
                 check(rc, "a virtual table cannot be made innocuous")?;
             }

@@ -1,6 +1,6 @@
 //! What the planner asks, and what it is answered: `sqlite3_index_info`.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use core::slice;
 
 use libsqlite3_sys as sys;
@@ -27,8 +27,11 @@ pub(crate) enum Operator {
     GreaterOrEqual,
     Less,
     LessOrEqual,
+    NotEqual,
     Is,
+    IsNot,
     IsNull,
+    IsNotNull,
     /// Any other, which SQLite checks itself.
     Other,
 }
@@ -63,13 +66,36 @@ impl<'a> IndexInfo<'a> {
                     sys::SQLITE_INDEX_CONSTRAINT_GE => Operator::GreaterOrEqual,
                     sys::SQLITE_INDEX_CONSTRAINT_LT => Operator::Less,
                     sys::SQLITE_INDEX_CONSTRAINT_LE => Operator::LessOrEqual,
+                    sys::SQLITE_INDEX_CONSTRAINT_NE => Operator::NotEqual,
                     sys::SQLITE_INDEX_CONSTRAINT_IS => Operator::Is,
+                    sys::SQLITE_INDEX_CONSTRAINT_ISNOT => Operator::IsNot,
+                    sys::SQLITE_INDEX_CONSTRAINT_ISNOTNULL => Operator::IsNotNull,
                     sys::SQLITE_INDEX_CONSTRAINT_ISNULL => Operator::IsNull,
                     _ => Operator::Other,
                 },
                 usable: constraint.usable != 0,
             })
             .collect()
+    }
+
+    /// Whether texts are compared byte by byte.
+    pub(crate) fn is_binary(&mut self, constraint: Constraint) -> bool {
+        let Ok(at) = c_int::try_from(constraint.at) else {
+            return false;
+        };
+        // SAFETY: within xBestIndex, of one of its constraints; the name is null or lives through the call.
+        unsafe {
+            let name = sys::sqlite3_vtab_collation(self.info, at);
+            name.is_null()
+                || CStr::from_ptr(name)
+                    .to_bytes()
+                    .eq_ignore_ascii_case(b"binary")
+        }
+    }
+
+    /// Whether the query needs a column. Columns from 63 on are told apart by nobody.
+    pub(crate) const fn uses(&self, column: usize) -> bool {
+        column < 63 && self.info.colUsed >> column & 1 == 1
     }
 
     /// Asks for a constraint's value, as argument `argument` from 0 on. `trusted`: SQLite need not check the

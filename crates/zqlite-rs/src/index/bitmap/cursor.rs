@@ -1,0 +1,153 @@
+//! The rows of a query, or their number.
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use rusqlite::types::{Value, ValueRef};
+
+use super::super::fault::{Fault, Result};
+use super::super::ffi::{Args, Cell};
+use super::super::module::{self, Plan};
+use super::condition::{Asked, Kind, meet, of_words};
+use super::{Bitmap, key_of};
+
+pub(in super::super) struct Cursor {
+    bitmap: Rc<Bitmap>,
+    /// The values that were asked for with `=`, by column.
+    asked: Vec<(usize, Value)>,
+    at: At,
+    /// The row that was read last.
+    row: RefCell<Option<(i64, Vec<Value>)>>,
+}
+
+enum At {
+    Rows(Box<roaring::treemap::IntoIter>, Option<i64>),
+    Count(u64),
+    End,
+}
+
+impl Cursor {
+    pub(super) const fn new(bitmap: Rc<Bitmap>) -> Self {
+        Self {
+            bitmap,
+            asked: Vec::new(),
+            at: At::End,
+            row: RefCell::new(None),
+        }
+    }
+
+    fn remember(&mut self, asked: &[Asked], args: &Args<'_>) -> Result<()> {
+        self.asked.clear();
+        for (at, asked) in asked.iter().enumerate() {
+            let column = match asked.kind {
+                Kind::Equal | Kind::Is => asked.field,
+                Kind::Query => self.bitmap.query_at(),
+                Kind::IsNull => {
+                    self.asked.push((asked.field, Value::Null));
+                    continue;
+                }
+                _ => continue,
+            };
+            let value = Value::try_from(args.get(at))
+                .map_err(|_| Fault::usage("bitmap: a text that is not UTF-8"))?;
+            self.asked.push((column, value));
+        }
+        Ok(())
+    }
+
+    fn asked(&self, column: usize) -> Option<&Value> {
+        let (_, value) = self.asked.iter().find(|(asked, _)| *asked == column)?;
+        Some(value)
+    }
+
+    /// A column of the table, as it is in the row.
+    fn field(&self, id: i64, column: usize) -> Result<Value> {
+        if let Some((last, values)) = &*self.row.borrow()
+            && *last == id
+        {
+            return Ok(values.get(column).cloned().unwrap_or(Value::Null));
+        }
+        let binding = self.bitmap.binding();
+        let values = binding.row(id, |row| {
+            let row = row.ok_or_else(|| {
+                Fault::corrupt(format!(
+                    "index {}: row {id} is not in its table",
+                    binding.name()
+                ))
+            })?;
+            (1..=self.bitmap.fields())
+                .map(|at| Ok(row.get(at)?))
+                .collect::<Result<Vec<Value>>>()
+        })?;
+        let value = values.get(column).cloned().unwrap_or(Value::Null);
+        self.row.replace(Some((id, values)));
+        Ok(value)
+    }
+}
+
+impl module::Cursor for Cursor {
+    fn filter(&mut self, plan: &Plan<'_>, args: &Args<'_>) -> Result<()> {
+        self.at = At::End;
+        self.row.take();
+        let asked = of_words(plan.words)?;
+        self.remember(&asked, args)?;
+        let rows = meet(&self.bitmap, &asked, args)?;
+        self.at = if plan.number == 1 {
+            At::Count(rows.count())
+        } else {
+            let mut numbers = Box::new(rows.list().into_iter());
+            let first = numbers.next().map(key_of);
+            At::Rows(numbers, first)
+        };
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<()> {
+        match &mut self.at {
+            At::Rows(numbers, current) => *current = numbers.next().map(key_of),
+            At::Count(_) | At::End => self.at = At::End,
+        }
+        Ok(())
+    }
+
+    fn eof(&self) -> bool {
+        matches!(self.at, At::End | At::Rows(_, None))
+    }
+
+    fn column(&self, cell: &mut Cell<'_>, column: usize) -> Result<()> {
+        let bitmap = &self.bitmap;
+        match (&self.at, self.asked(column)) {
+            (At::Count(count), _) if column == bitmap.count_at() => {
+                cell.set_int(i64::try_from(*count).unwrap_or(i64::MAX));
+            }
+            (_, _) if column == bitmap.changed_at() => {}
+            (_, Some(asked)) if column == bitmap.query_at() => cell.set(ValueRef::from(asked)),
+            (At::Count(_), Some(asked)) => cell.set(ValueRef::from(asked)),
+            (At::Rows(_, Some(id)), _) if column < bitmap.fields() => {
+                cell.set(ValueRef::from(&self.field(*id, column)?));
+            }
+            (At::Count(_), None) => return Err(alone()),
+            _ => {
+                return Err(Fault::usage(
+                    "query can only be asked as query = X, for one X at a time",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        match self.at {
+            At::Rows(_, Some(id)) => Ok(id),
+            _ => Err(alone()),
+        }
+    }
+}
+
+/// An answer would be wrong: there is one row for many.
+fn alone() -> Fault {
+    Fault::usage(
+        "count is the number of rows: beside it there are only the values that were asked for with =, \
+         and no conditions but those that sets meet",
+    )
+}
