@@ -123,7 +123,7 @@ impl Migration {
 }
 
 /// The migrations of a program, in their order. One that was published stays as it is, in its place: a change is a new
-/// one.
+/// one. `zqlite::Options::migrations` applies them when a `zqlite::Database` is opened.
 ///
 /// ```
 /// use zqlite::migrations::{Migration, Migrations};

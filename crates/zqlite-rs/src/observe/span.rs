@@ -42,8 +42,8 @@ impl Span {
 
     /// Closures that share a transaction.
     #[must_use]
-    pub fn batch(database: &str, closures: usize) -> Self {
-        span!("batch", database = database, closures = closures)
+    pub fn batch(database: &str) -> Self {
+        span!("batch", database = database)
     }
 
     /// One closure of a batch. It belongs to its caller's span ([`Span::current`], taken on his thread).

@@ -127,9 +127,7 @@ impl AsyncDatabase {
                 let timed = async { tokio::time::timeout_at(deadline.into(), &mut reply).await };
                 match self.core.keeper.enter(timed).await {
                     Ok(result) => result,
-                    Err(_) if place.take_back() => {
-                        return Err(self.core.late("its turn at the writer"));
-                    }
+                    Err(_) if place.take_back() => return Err(self.core.out_of_turn()),
                     Err(_) => reply.await,
                 }
             }

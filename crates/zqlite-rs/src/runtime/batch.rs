@@ -115,7 +115,8 @@ impl Writer {
         self.changes.begin_closure();
         let mut result = {
             let _within: Within<'_> = self.guard.enter(job.deadline());
-            job.run(&WriteTransaction::new(connection))
+            let span = Span::write(job.caller(), self.recorder.database());
+            span.in_scope(|| job.run(&WriteTransaction::new(connection)))
         };
         self.recorder.query(QueryKind::Write, watch.elapsed());
         if self.guard.expired() {

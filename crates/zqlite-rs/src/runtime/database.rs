@@ -146,7 +146,7 @@ impl Database {
         let mut result = block_on(&mut reply, deadline);
         if result.is_none() {
             if place.take_back() {
-                return Err(self.core.late("its turn at the writer"));
+                return Err(self.core.out_of_turn());
             }
             // It runs: its end is near, and must be known.
             result = block_on(reply, None);

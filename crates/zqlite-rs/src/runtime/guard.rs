@@ -9,6 +9,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use crate::Error;
 use crate::builder::Opener;
+use crate::observe;
 
 /// How many steps of SQLite's virtual machine pass between two looks at the deadline: some tens of microseconds.
 const STEPS_BETWEEN_LOOKS: core::ffi::c_int = 2_000;
@@ -187,6 +188,7 @@ pub(super) fn connect(opener: &Opener, kind: Kind) -> Result<(Connection, Arc<Gu
     let clock = Arc::clone(&guard);
     // Some versions of rusqlite want it mutable for a handler, others do not.
     let watched = &mut connection;
+    observe::trace(watched)?;
     watched.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || clock.stops()))?;
     Ok((connection, guard))
 }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::transaction::WriteTransaction;
 use crate::Error;
+use crate::observe::Span;
 
 /// A closure with its type erased.
 pub(super) trait Job: Send {
@@ -22,6 +23,9 @@ pub(super) trait Job: Send {
 
     /// When it was queued.
     fn queued(&self) -> Instant;
+
+    /// The span of whoever queued it.
+    fn caller(&self) -> &Span;
 }
 
 /// Where a caller waits for his result.
@@ -33,6 +37,7 @@ struct Closure<T, F> {
     reply: oneshot::Sender<Result<T, Error>>,
     deadline: Option<Instant>,
     queued: Instant,
+    caller: Span,
 }
 
 /// Makes a job of a closure.
@@ -48,6 +53,7 @@ where
         reply,
         deadline,
         queued: Instant::now(),
+        caller: Span::current(),
     };
     (Box::new(job), result)
 }
@@ -79,6 +85,10 @@ where
 
     fn queued(&self) -> Instant {
         self.queued
+    }
+
+    fn caller(&self) -> &Span {
+        &self.caller
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections that read, in a pool.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub(super) struct Lent {
     since: Stopwatch,
     recorder: Recorder,
     path: Arc<PathBuf>,
+    /// The span of whoever took it out: its closure may run on another thread.
+    caller: Span,
 }
 
 pub(super) struct Readers {
@@ -129,7 +131,8 @@ impl Lent {
         run(connection, "BEGIN")?;
         let result = {
             let _within = reader.guard.enter(deadline);
-            caught(|| closure(connection))
+            let span = Span::read(&self.caller, self.recorder.database());
+            span.in_scope(|| caught(|| closure(connection)))
         };
         self.recorder.query(QueryKind::Read, watch.elapsed());
         // Nothing was written: how the transaction ends makes no difference.
@@ -226,6 +229,7 @@ impl Readers {
             since: Stopwatch::start(),
             recorder: self.recorder.clone(),
             path: Arc::clone(&self.path),
+            caller: Span::current(),
         })
     }
 
@@ -312,6 +316,10 @@ impl Readers {
         self.recorder.pool(self.status());
         let running = self.running();
         self.recorder.oldest_read(running.iter().max().copied());
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let mut log = self.path.as_os_str().to_owned();
+        log.push("-wal");
+        self.recorder.sizes(size(&self.path), size(log.as_ref()));
     }
 
     /// For how long the closures run that run now; what is long is reported, once.
@@ -346,8 +354,24 @@ impl Readers {
                 }
             }
         }
-        self.pool.close();
+        self.shut();
         drop(held);
         all
+    }
+
+    fn shut(&self) {
+        let open = self.pool.status().size;
+        self.pool.close();
+        for _ in 0..open {
+            self.recorder.pool_closed(ClosedBecause::Shutdown);
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        if !self.pool.is_closed() {
+            self.shut();
+        }
     }
 }

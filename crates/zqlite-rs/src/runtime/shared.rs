@@ -194,6 +194,12 @@ impl Core {
         }
     }
 
+    /// A closure was taken back, for its time is up.
+    pub(super) fn out_of_turn(&self) -> Error {
+        self.recorder.outcome(Outcome::TimedOut);
+        self.late("its turn at the writer")
+    }
+
     pub(super) fn late(&self, what: &'static str) -> Error {
         Error::TimedOut {
             path: self.path.clone(),

@@ -118,7 +118,8 @@ impl Writer {
             }
             return;
         }
-        if let Err(reason) = self.batch(queue) {
+        let span = Span::batch(self.recorder.database());
+        if let Err(reason) = span.in_scope(|| self.batch(queue)) {
             self.fail(reason);
         } else if self.log.pages.load(Ordering::Relaxed) >= self.log.next {
             // What it finds, whoever asks for a checkpoint is told.

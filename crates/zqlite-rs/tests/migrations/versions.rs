@@ -2,10 +2,10 @@
 
 use rusqlite::Connection;
 use tempfile::tempdir;
-use zqlite::ErrorKind;
 use zqlite::migrations::{Migrated, Migration, MigrationError, Migrations};
+use zqlite::{Database, ErrorKind, Options};
 
-use crate::support::{assert_clean, create, open};
+use crate::support::{assert_clean, builder, create, open, slots};
 use crate::{counting, migration_error, seen, up_to, version};
 
 #[test]
@@ -148,4 +148,22 @@ fn sql_and_functions_run_in_the_order_in_which_they_are_given() {
     assert_eq!(seen(&db), up_to(5));
     migrations.to_version(&mut db, 1).unwrap();
     assert_eq!(seen(&db), [1, 2, 3, 4, 6, 7]);
+}
+
+#[test]
+fn a_database_is_migrated_when_it_is_opened() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let open_with = |count: usize| {
+        let builder = builder(&path).create(slots());
+        Database::open(builder, Options::new().migrations(counting(count)))
+    };
+    let numbers = |database: &Database| database.read(|db| Ok(seen(db))).unwrap();
+    assert_eq!(numbers(&open_with(3).unwrap()), up_to(3));
+    assert_eq!(numbers(&open_with(5).unwrap()), up_to(5));
+    let error = open_with(4).unwrap_err();
+    assert!(error.to_string().contains("newer program"), "{error}");
+    let read_only = builder(&path).read_only();
+    let database = Database::open(read_only, Options::new().migrations(counting(9))).unwrap();
+    assert_eq!(numbers(&database), up_to(5));
 }

@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 /// What a series says: for a histogram, how often it was measured.
-fn level(at: &Exposition, row: &Row, labels: &[(&str, &str)]) -> Option<f64> {
+pub(crate) fn level(at: &Exposition, row: &Row, labels: &[(&str, &str)]) -> Option<f64> {
     let suffix = if row.kind == "histogram" {
         "_count"
     } else {

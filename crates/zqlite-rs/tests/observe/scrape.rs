@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use zqlite::observe::{self, Exporter, Recorder};
 use zqlite::{Error, ErrorKind};
 
+use crate::alone;
 use crate::exposition::{self, Exposition};
 
 /// An address of this machine, with a port that the operating system chooses.
@@ -145,23 +145,6 @@ fn names_of_databases_are_escaped() {
     recorder.queue_depth(3);
     let seen = scrape(&exporter).value("zqlite_queue_depth", &[("database", name)]);
     assert_eq!(seen, Some(3.0));
-}
-
-/// Runs the test of this name once more, alone in a process: `metrics` takes one recorder in its life. `true` there.
-fn alone(test: &str) -> bool {
-    const ALONE: &str = "ZQLITE_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test])
-        .env(ALONE, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
-    false
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Spans of statements: their text, never the values that are bound.
 
+use std::cell::RefCell;
 use std::fmt::{self, Debug, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_core::span::Current;
 use zqlite::observe::{self, Span};
 
 /// Which level somebody listens to is known to the whole process.
@@ -16,10 +17,15 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Writes down everything that a subscriber is given.
 #[derive(Clone)]
-struct Transcript {
+pub(crate) struct Transcript {
     level: Level,
     text: Arc<Mutex<String>>,
-    spans: Arc<AtomicU64>,
+    spans: Arc<Mutex<Vec<&'static Metadata<'static>>>>,
+}
+
+thread_local! {
+    /// The spans that this thread is in.
+    static INSIDE: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Fields<'a>(&'a mut String);
@@ -31,7 +37,7 @@ impl Visit for Fields<'_> {
 }
 
 impl Transcript {
-    fn at(level: Level) -> Self {
+    pub(crate) fn at(level: Level) -> Self {
         Self {
             level,
             text: Arc::default(),
@@ -46,7 +52,7 @@ impl Transcript {
         text.push('\n');
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 }
@@ -61,12 +67,27 @@ impl Subscriber for Transcript {
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let id = self.spans.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.push(span.metadata());
+        let id = spans.len();
+        drop(spans);
         let (name, target) = (span.metadata().name(), span.metadata().target());
         self.line(format_args!("new {id} {target} {name}"), |fields| {
             span.record(fields);
         });
-        Id::from_u64(id)
+        if let Some(parent) = INSIDE.with_borrow(|inside| inside.last().cloned()) {
+            self.line(format_args!("under {id} {}", parent.into_u64()), |_| {});
+        }
+        Id::from_u64(u64::try_from(id).unwrap())
+    }
+
+    fn current_span(&self) -> Current {
+        let Some(id) = INSIDE.with_borrow(|inside| inside.last().cloned()) else {
+            return Current::none();
+        };
+        let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let metadata = spans.get(usize::try_from(id.into_u64()).unwrap() - 1);
+        Current::new(id, metadata.unwrap())
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
@@ -82,10 +103,15 @@ impl Subscriber for Transcript {
     }
 
     fn enter(&self, span: &Id) {
+        INSIDE.with_borrow_mut(|inside| inside.push(span.clone()));
         self.line(format_args!("enter {}", span.into_u64()), |_| {});
     }
 
     fn exit(&self, span: &Id) {
+        INSIDE.with_borrow_mut(|inside| {
+            let at = inside.iter().rposition(|other| other == span);
+            inside.remove(at.unwrap())
+        });
         self.line(format_args!("exit {}", span.into_u64()), |_| {});
     }
 
@@ -268,7 +294,7 @@ fn a_statement_belongs_to_the_span_in_which_it_runs() {
 fn spans_of_the_runtime_name_what_they_are_about() {
     let seen = watch(Level::DEBUG, || {
         for span in [
-            Span::batch("a.db", 7),
+            Span::batch("a.db"),
             Span::commit("a.db", 7),
             Span::checkpoint("a.db"),
             Span::checkout("a.db"),
@@ -284,13 +310,13 @@ fn spans_of_the_runtime_name_what_they_are_about() {
     assert_eq!(
         new,
         [
-            "1 zqlite batch database=\"a.db\" closures=7",
+            "1 zqlite batch database=\"a.db\"",
             "2 zqlite commit database=\"a.db\" closures=7",
             "3 zqlite checkpoint database=\"a.db\"",
             "4 zqlite checkout database=\"a.db\"",
             "5 zqlite migration version=3",
         ]
     );
-    let quiet = watch(Level::INFO, || drop(Span::batch("a.db", 7)));
+    let quiet = watch(Level::INFO, || drop(Span::batch("a.db")));
     assert_eq!(quiet, "");
 }
