@@ -61,7 +61,7 @@ impl Options {
             busy_timeout: Duration::from_secs(5),
             statements: 128,
             writer_cache_bytes: 64 << 20,
-            checkpoint_pages: 4_000,
+            checkpoint_pages: 8_000,
             log_limit: None,
             min_readers: 1,
             max_readers: (2 * processors).clamp(4, 64),
@@ -129,7 +129,7 @@ impl Options {
         self
     }
 
-    /// How many pages of the write-ahead log cause a checkpoint (default 4,000). It comes after a batch is
+    /// How many pages of the write-ahead log cause a checkpoint (default 8,000). It comes after a batch is
     /// acknowledged.
     #[must_use]
     pub const fn checkpoint_pages(mut self, pages: u32) -> Self {
