@@ -12,4 +12,5 @@ mod support;
 
 mod bitmap;
 mod cidr;
+mod example;
 mod history;
