@@ -3,25 +3,27 @@
 
 use std::fs;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
 
 mod child;
+mod others;
 mod plan;
+mod reach;
 mod table;
 
-use child::{Child, Measured};
-use plan::{Limit, Step};
+use child::{Children, Measured};
+use plan::{Contest, Step};
 
-/// Compares the sealed database with plain SQLite of the same build.
+/// Compares the sealed database with plain SQLite of the same build, SQLCipher, and SQLite3MultipleCiphers.
 ///
 /// Every workload runs in a process of its own, the engines in turn, so that whatever else the machine does hits
-/// both. Ratios below 1 mean that the sealed database was faster.
+/// all of them. Ratios below 1 mean that the sealed database was faster.
 #[derive(Parser)]
 #[command(
-    after_help = "Examples:\n  ./run\n  ./run --quick\n  ./run --only scan,select --rounds 9 --json out.json"
+    after_help = "Examples:\n  ./run\n  ./run --quick\n  ./run --only scan,select-miss --rounds 9 --json out.json"
 )]
 struct Args {
     /// A tenth of the rows, three rounds: a look, not a measurement.
@@ -36,6 +38,9 @@ struct Args {
     /// Only these workloads, separated by commas; what they need is prepared.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Only these engines beside the sealed one, by their labels.
+    #[arg(long, value_delimiter = ',')]
+    rivals: Vec<String>,
     /// Folder for the databases: on the disk that is to be measured. Default: a temporary one here.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -45,9 +50,15 @@ struct Args {
     /// Compares this loadable extension (libzqlite.so, a release build) with the linked library instead.
     #[arg(long)]
     extension: Option<PathBuf>,
-    /// Ends with code 1 if a limit is exceeded.
+    /// Compares the ciphers of SQLite3MultipleCiphers at reading instead.
+    #[arg(long, conflicts_with = "extension")]
+    ciphers: bool,
+    /// Ends with code 1 if a floor is missed.
     #[arg(long)]
     check: bool,
+    /// A Python that has apsw-sqlite3mc: `./run` makes it.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
 }
 
 fn main() -> Result<()> {
@@ -56,57 +67,72 @@ fn main() -> Result<()> {
         .rows
         .unwrap_or(if args.quick { 100_000 } else { 1_000_000 });
     let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
-    let steps = plan::select(&args.only)?;
+    let contest = if args.ciphers {
+        Contest::Ciphers
+    } else if args.extension.is_some() {
+        Contest::Extension
+    } else {
+        Contest::Rivals
+    };
+    let mut steps = plan::select(contest, &args.only)?;
+    if !args.rivals.is_empty() {
+        for step in &mut steps {
+            let first = step.contenders.first().map(|first| first.label);
+            step.contenders.retain(|one| {
+                Some(one.label) == first || args.rivals.iter().any(|name| name == one.label)
+            });
+        }
+    }
     let temporary = tempfile::Builder::new().prefix("bench-").tempdir_in(".")?;
     let folder = args.folder.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(folder)?;
-    let child = Child::find(folder, rows, args.extension.as_deref())?;
-    let rivals = if args.extension.is_some() {
-        plan::EXTENSION
-    } else {
-        plan::SEALED
-    };
+    let children = Children::new(folder, rows, args.extension.as_deref(), &args.python)?;
 
     let mut measured = Vec::new();
     for step in &steps {
-        if !step.is_compared() {
-            for engine in rivals.names {
-                child.run(engine, step.name)?;
-            }
-        } else if !matches!(step.limit_for(rivals), Limit::None) {
-            measured.push(run(&child, step, rivals, rounds)?);
+        let one = run(&children, step, if step.prepares { 1 } else { rounds })?;
+        if !step.prepares {
+            measured.push(one);
         }
     }
-    let exceeded = table::print(&measured, rivals, rows, rounds);
-    if let Some(path) = &args.json {
-        write_json(path, &measured, rows, rounds)?;
+    table::print(&measured, rows, rounds);
+    let (mut outcomes, mut others) = (Vec::new(), Vec::new());
+    if contest == Contest::Rivals {
+        outcomes = reach::outcomes(&measured);
+        let (more, figures) = others::run(children.programs(), &args.only)?;
+        outcomes.extend(more);
+        others = figures;
     }
-    if args.check && exceeded > 0 {
-        anyhow::bail!("{exceeded} limits are exceeded");
+    let missed = table::print_outcomes(&outcomes);
+    if let Some(path) = &args.json {
+        let json = serde_json::json!({
+            "rows": rows, "rounds": rounds, "workloads": measured, "others": others, "reach": outcomes,
+        });
+        fs::write(path, serde_json::to_string_pretty(&json)? + "\n")?;
+    }
+    if args.check && missed > 0 {
+        anyhow::bail!("{missed} floors are missed");
     }
     Ok(())
 }
 
-/// Runs one workload on both engines, in turn; who begins alternates.
-fn run(
-    child: &Child<'_>,
-    step: &'static Step,
-    rivals: plan::Rivals,
-    rounds: usize,
-) -> Result<Measured> {
+/// Runs one workload on all engines, in turn; who begins goes round.
+fn run(children: &Children<'_>, step: &Step, rounds: usize) -> Result<Measured> {
     let mut measured = Measured::new(step);
     for round in 0..rounds {
-        let mut engines = [0, 1].map(|at| (at == 1, rivals.names[at]));
-        if round % 2 == 1 {
-            engines.reverse();
-        }
-        for (is_second, engine) in engines {
+        let count = step.contenders.len();
+        for at in 0..count {
+            let at = (at + round) % count.max(1);
+            let Some(contender) = step.contenders.get(at) else {
+                continue;
+            };
             progress(&format!(
-                "{}: round {} of {rounds}, {engine}",
+                "{}: round {} of {rounds}, {}",
                 step.name,
-                round + 1
+                round + 1,
+                contender.label
             ));
-            measured.add(is_second, child.run(engine, step.name)?);
+            measured.add(at, children.run(contender)?);
         }
         measured.check_same_work()?;
     }
@@ -118,17 +144,5 @@ fn run(
 fn progress(line: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{line}");
-    }
-}
-
-fn write_json(path: &Path, measured: &[Measured], rows: u32, rounds: usize) -> Result<()> {
-    let json = serde_json::json!({ "rows": rows, "rounds": rounds, "workloads": measured });
-    fs::write(path, serde_json::to_string_pretty(&json)? + "\n")?;
-    Ok(())
-}
-
-impl Step {
-    const fn is_compared(&self) -> bool {
-        !matches!(self.limit, Limit::None)
     }
 }

@@ -1,156 +1,281 @@
-//! The workloads, what each is measured by, and in which order they run: who reads a table comes after who
-//! writes it.
+//! The workloads, who takes part, and in which order they run: who reads a table comes after who writes it.
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-/// The engines that are compared: the second over the first.
-#[derive(Clone, Copy)]
-pub(crate) struct Rivals {
-    pub(crate) names: [&'static str; 2],
-    /// The limit of every ratio, in place of the workload's own.
-    pub(crate) limit: Option<f64>,
-}
-
-/// Sealed databases over plain SQLite.
-pub(crate) const SEALED: Rivals = Rivals {
-    names: ["plain", "sealed"],
-    limit: None,
-};
-/// The loadable extension over the linked library.
-pub(crate) const EXTENSION: Rivals = Rivals {
-    names: ["sealed", "extension"],
-    limit: Some(1.05),
-};
-
-/// What a workload must keep.
+/// Somebody who takes part in a workload.
 #[derive(Clone, Copy, Serialize)]
-pub(crate) enum Limit {
-    /// Prepares something for another.
-    None,
-    /// Time over plain SQLite's.
-    Ratio(f64),
-    /// Milliseconds for one operation.
-    Milliseconds(f64),
+pub(crate) struct Contender {
+    /// The name in tables.
+    pub(crate) label: &'static str,
+    pub(crate) engine: &'static str,
+    pub(crate) workload: &'static str,
 }
 
-/// One workload.
-#[derive(Serialize)]
+/// What is measured under one name.
+#[derive(Clone, Serialize)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    pub(crate) limit: Limit,
-    /// The workloads that make what this one reads.
+    /// The first is the one whom the others are compared with.
+    pub(crate) contenders: Vec<Contender>,
+    /// Prepares something for others.
+    #[serde(skip)]
+    pub(crate) prepares: bool,
+    /// The steps that make what this one reads.
     #[serde(skip)]
     needs: &'static [&'static str],
 }
 
-const fn step(
-    name: &'static str,
-    what: &'static str,
-    limit: Limit,
-    needs: &'static [&'static str],
-) -> Step {
-    Step {
-        name,
-        what,
-        limit,
-        needs,
-    }
+/// The fastest cipher of SQLite3MultipleCiphers at reading, by `./run --ciphers` (README).
+pub(crate) const FASTEST_CIPHER: &str = "mc:aegis128x4";
+
+/// Which comparison is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contest {
+    /// Sealed databases, plain ones, and those of others.
+    Rivals,
+    /// The loadable extension and the linked library.
+    Extension,
+    /// The ciphers of SQLite3MultipleCiphers.
+    Ciphers,
 }
 
-/// The largest resident set may exceed plain SQLite's by this many bytes.
-pub(crate) const MEMORY_LIMIT: u64 = 8 << 20;
+/// The name in tables, and that of the engine.
+type Rival = (&'static str, &'static str);
 
-/// All workloads.
-pub(crate) const PLAN: &[Step] = &[
-    step(
+const PLAIN: Rival = ("plain", "plain");
+const SQLCIPHER: Rival = ("sqlcipher", "sqlcipher");
+const MC: Rival = ("sqlite3mc", FASTEST_CIPHER);
+const EVERYBODY: &[Rival] = &[PLAIN, SQLCIPHER, MC];
+
+/// All ciphers that authenticate, then those that do not.
+const CIPHERS: &[Rival] = &[
+    ("aegis128l", "mc:aegis128l"),
+    ("aegis128x2", "mc:aegis128x2"),
+    ("aegis128x4", "mc:aegis128x4"),
+    ("aegis256", "mc:aegis256"),
+    ("aegis256x2", "mc:aegis256x2"),
+    ("aegis256x4", "mc:aegis256x4"),
+    ("chacha20", "mc:chacha20"),
+    ("ascon128", "mc:ascon128"),
+    ("as sqlcipher", "mc:sqlcipher"),
+    ("aes128cbc", "mc:aes128cbc"),
+    ("aes256cbc", "mc:aes256cbc"),
+    ("rc4", "mc:rc4"),
+    ("no cipher", "mc:none"),
+];
+
+/// Name, what it is, rivals, what it needs.
+type Row = (
+    &'static str,
+    &'static str,
+    &'static [Rival],
+    &'static [&'static str],
+);
+
+const BULK: &[&str] = &["insert-one"];
+
+/// The workloads that are one and the same for every engine.
+const ROWS: &[Row] = &[
+    (
         "insert-delete",
         "bulk insert, one transaction, rollback journal",
-        Limit::Ratio(1.2),
+        EVERYBODY,
         &[],
     ),
-    step(
+    (
         "insert-many",
         "bulk insert, transactions of 10,000 rows, WAL",
-        Limit::Ratio(1.2),
+        EVERYBODY,
         &[],
     ),
-    step(
+    (
         "insert-one",
         "bulk insert, one transaction, WAL",
-        Limit::Ratio(1.2),
+        EVERYBODY,
         &[],
     ),
-    step(
-        "select",
-        "100,000 random selects, cache of 64 pages",
-        Limit::Ratio(1.2),
-        &["insert-one"],
+    (
+        "select-miss",
+        "random selects, cache of 64 pages each",
+        EVERYBODY,
+        BULK,
     ),
-    step(
-        "scan",
-        "scan of what was written in bulk",
-        Limit::Ratio(1.5),
-        &["insert-one"],
+    (
+        "select-hit",
+        "random selects of rows in a cache of 64 MiB each",
+        EVERYBODY,
+        BULK,
     ),
-    step("prepare-small", "", Limit::None, &[]),
-    step(
+    (
+        "select-default",
+        "random selects, default settings",
+        EVERYBODY,
+        BULK,
+    ),
+    (
+        "select-tenth",
+        "random selects among a tenth of the rows, default settings",
+        EVERYBODY,
+        BULK,
+    ),
+    ("scan", "scan, default settings", EVERYBODY, BULK),
+    (
+        "range",
+        "ranges of 100 rows, cache of 2,000 KiB each",
+        EVERYBODY,
+        BULK,
+    ),
+    ("prepare-small", "", EVERYBODY, &[]),
+    (
         "scan-small",
         "scan of what small transactions wrote",
-        Limit::Ratio(1.8),
+        EVERYBODY,
         &["prepare-small"],
     ),
-    step(
+    (
         "commit",
-        "durable commit, WAL, FULL",
-        Limit::Ratio(1.1),
+        "lone durable commit of one row, WAL",
+        EVERYBODY,
         &[],
     ),
-    step(
+    (
+        "mixed",
+        "9 selects to 1 durable update, WAL",
+        EVERYBODY,
+        &[],
+    ),
+    (
+        "beside",
+        "p99 of a point read, 2 readers, a busy writer, WAL",
+        EVERYBODY,
+        &[],
+    ),
+    ("open", "opening with a raw key", EVERYBODY, &[]),
+    (
         "open-one",
-        "opening with an identity, 1 slot",
-        Limit::Milliseconds(1.0),
+        "opening with an identity, 1 slot; plain without",
+        &[PLAIN],
         &[],
     ),
-    step(
+    (
         "open-twenty",
-        "opening with an identity, 20 slots",
-        Limit::Milliseconds(2.0),
+        "opening with an identity, 20 slots; plain without",
+        &[PLAIN],
+        &[],
+    ),
+    (
+        "vacuum",
+        "VACUUM after every third row was deleted",
+        EVERYBODY,
         &[],
     ),
 ];
 
-impl Step {
-    /// What the second engine must keep.
-    pub(crate) fn limit_for(&self, rivals: Rivals) -> Limit {
-        match (self.limit, rivals.limit) {
-            (Limit::Ratio(_), Some(limit)) => Limit::Ratio(limit),
-            // How a database is opened is another matter for each engine.
-            (_, Some(_)) => Limit::None,
-            (limit, None) => limit,
-        }
+fn contender(label: &'static str, engine: &'static str, workload: &'static str) -> Contender {
+    Contender {
+        label,
+        engine,
+        workload,
     }
 }
 
-/// The workloads of these names and what they need; all if there are no names.
-pub(crate) fn select(names: &[String]) -> Result<Vec<&'static Step>> {
+fn all(contest: Contest) -> Vec<Step> {
+    let (first, shared): (Rival, Option<&[Rival]>) = match contest {
+        Contest::Rivals => (("sealed", "sealed"), None),
+        Contest::Extension => (("extension", "extension"), Some(&[("sealed", "sealed")])),
+        Contest::Ciphers => (("sealed", "sealed"), Some(CIPHERS)),
+    };
+    let mut steps: Vec<Step> = ROWS
+        .iter()
+        .map(|&(name, what, rivals, needs)| Step {
+            name,
+            what,
+            contenders: core::iter::once(&first)
+                .chain(shared.unwrap_or(rivals))
+                .map(|&(label, engine)| contender(label, engine, name))
+                .collect(),
+            prepares: what.is_empty(),
+            needs,
+        })
+        .collect();
+    match contest {
+        Contest::Rivals => steps.extend(writers()),
+        // How a database is opened is another matter for each.
+        Contest::Extension => steps.retain(|step| !step.name.starts_with("open")),
+        Contest::Ciphers => {
+            let reads = ["insert-one", "select-miss", "scan", "range"];
+            steps.retain(|step| reads.contains(&step.name));
+        }
+    }
+    steps
+}
+
+/// Many callers: the sealed database has group commit, its rivals have what they have.
+fn writers() -> [Step; 2] {
+    let step = |name, what, contenders| Step {
+        name,
+        what,
+        contenders,
+        prepares: false,
+        needs: &[],
+    };
+    [
+        step(
+            "writers-64",
+            "64 concurrent durable inserts, 1 KB, 4 indexes",
+            vec![
+                contender("sealed", "sealed", "group64"),
+                contender("plain", "plain", "queued64"),
+                contender("plain, 64 connections", "plain", "clients64"),
+                contender("sqlcipher", "sqlcipher", "queued64"),
+                contender("sqlite3mc", FASTEST_CIPHER, "queued64"),
+            ],
+        ),
+        step(
+            "writers-512",
+            "512 concurrent durable inserts, 1 KB, 4 indexes",
+            vec![
+                contender("sealed", "sealed", "group512"),
+                contender("plain", "plain", "queued512"),
+                contender("plain, DELETE", "plain", "queued-delete512"),
+                contender("sqlcipher", "sqlcipher", "queued512"),
+                contender("sqlite3mc", FASTEST_CIPHER, "queued512"),
+            ],
+        ),
+    ]
+}
+
+/// The steps of these names and what they need; all if there are no names.
+pub(crate) fn select(contest: Contest, names: &[String]) -> Result<Vec<Step>> {
+    let steps = all(contest);
+    let others = || crate::others::names().filter(|_| contest == Contest::Rivals);
     for name in names {
-        if !PLAN.iter().any(|step| step.name == name) {
-            let known: Vec<&str> = PLAN.iter().map(|step| step.name).collect();
+        if !steps.iter().any(|step| step.name == name) && !others().any(|other| other == name) {
+            let known: Vec<&str> = steps.iter().map(|step| step.name).chain(others()).collect();
             bail!(
                 "there is no workload {name}; there are {}",
                 known.join(", ")
             );
         }
     }
-    let named = |step: &Step| names.is_empty() || names.iter().any(|name| name == step.name);
+    let named = |step: &Step| {
+        !step.prepares && (names.is_empty() || names.iter().any(|name| name == step.name))
+    };
     let needed = |step: &Step| {
-        PLAN.iter()
+        steps
+            .iter()
             .any(|other| named(other) && other.needs.contains(&step.name))
     };
-    Ok(PLAN
+    Ok(steps
         .iter()
         .filter(|step| named(step) || needed(step))
+        .cloned()
+        // What is only needed is made once.
+        .map(|mut step| {
+            step.prepares |= !named(&step);
+            step
+        })
         .collect())
 }

@@ -1,59 +1,102 @@
-//! The table for people.
+//! The tables for people.
 
-use crate::child::Measured;
-use crate::plan::{Limit, MEMORY_LIMIT, Rivals};
+use crate::child::{Measured, Reports};
+use crate::reach::Outcome;
 
-/// Prints one line for each workload; returns how many limits are exceeded.
-pub(crate) fn print(measured: &[Measured], rivals: Rivals, rows: u32, rounds: usize) -> usize {
-    let [first, second] = rivals.names;
+/// One line for each workload and contender.
+pub(crate) fn print(measured: &[Measured], rows: u32, rounds: usize) {
     println!(
-        "{rows} rows, median of {rounds} rounds; time for one operation; ratio: {second} over {first}"
+        "{rows} rows, medians of {rounds} rounds; time of one operation; ratio: the first over this one"
     );
     println!(
-        "{:<52}{:>11}{:>11}{:>8}{:>14}{:>8}{:>10}{:>10}",
-        "", first, second, "ratio", "low-high", "cpu", "limit", "memory"
+        "{:<24}{:>12}{:>8}{:>14}{:>8}{:>11}{:>10}{:>10}",
+        "", "time", "ratio", "low-high", "cpu", "memory", "p50", "p99"
     );
-    let mut exceeded = 0;
     for one in measured {
-        let (plain, sealed) = one.medians(|report| report.seconds);
-        let (plain_cpu, sealed_cpu) = one.medians(|report| report.cpu_seconds);
-        let (low, high) = one.spread();
-        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-        let operations = one.operations() as f64;
-        #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^53")]
-        let (plain_memory, sealed_memory) = one.medians(|report| report.peak_memory as f64);
-        #[expect(clippy::cast_precision_loss, reason = "a constant far below 2^53")]
-        let memory_is_over = sealed_memory - plain_memory > MEMORY_LIMIT as f64;
-        let (limit, time_is_over) = match one.step.limit_for(rivals) {
-            Limit::None => continue,
-            Limit::Ratio(limit) => (format!("{limit:.2}"), sealed / plain > limit),
-            Limit::Milliseconds(limit) => {
-                (format!("{limit} ms"), sealed / operations * 1e3 > limit)
-            }
+        println!("{}: {}", one.step.name, one.step.what);
+        for reports in &one.reports {
+            line(one, reports);
+        }
+    }
+    println!("memory: largest resident set of the process");
+}
+
+fn line(one: &Measured, reports: &Reports) {
+    let Some(first) = one.first() else { return };
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    let operations = reports.median(|report| report.operations as f64);
+    #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^53")]
+    let memory = reports.median(|report| report.peak_memory as f64);
+    let seconds = reports.median(|report| report.seconds);
+    let is_first = first.label() == reports.label();
+    let (low, high) = one.spread(reports);
+    let ratio = |ours: f64, rival: f64| {
+        if is_first {
+            String::new()
+        } else {
+            format!("{:.2}", ours / rival)
+        }
+    };
+    let latency = |of: fn(&crate::child::Latency) -> f64| {
+        let median = reports.median(|report| report.latency.as_ref().map_or(f64::NAN, of));
+        if median.is_nan() {
+            String::new()
+        } else {
+            time(median)
+        }
+    };
+    println!(
+        "  {:<22}{:>12}{:>8}{:>14}{:>8}{:>11}{:>10}{:>10}",
+        reports.label(),
+        time(seconds / operations),
+        ratio(first.median(|report| report.seconds), seconds),
+        if is_first {
+            String::new()
+        } else {
+            format!("{low:.2}-{high:.2}")
+        },
+        ratio(
+            first.median(|report| report.cpu_seconds),
+            reports.median(|report| report.cpu_seconds)
+        ),
+        format!("{:.1} MiB", memory / f64::from(1 << 20)),
+        latency(|latency| latency.p50),
+        latency(|latency| latency.p99),
+    );
+}
+
+/// What must be reached, and what was; how many floors were missed.
+pub(crate) fn print_outcomes(outcomes: &[Outcome]) -> usize {
+    if outcomes.is_empty() {
+        return 0;
+    }
+    println!("\nhow many times as fast as the rival; for compression, the share that is saved");
+    println!(
+        "{:<18}{:<26}{:>10}{:>8}{:>8}",
+        "", "", "measured", "floor", "aim"
+    );
+    for outcome in outcomes {
+        let verdict = if outcome.missed {
+            "MISSED"
+        } else if outcome.measured >= outcome.aim {
+            "aim"
+        } else {
+            "floor"
         };
-        exceeded += usize::from(time_is_over) + usize::from(memory_is_over);
         println!(
-            "{:<52}{:>11}{:>11}{:>8.2}{:>14}{:>8.2}{:>10}{:>10}{}",
-            one.step.what,
-            time(plain / operations),
-            time(sealed / operations),
-            sealed / plain,
-            format!("{low:.2}-{high:.2}"),
-            sealed_cpu / plain_cpu,
-            limit,
+            "{:<18}{:<26}{:>10.2}{:>8.2}{:>8.2}  {verdict}",
+            outcome.step,
             format!(
-                "{:+.1} MiB",
-                (sealed_memory - plain_memory) / f64::from(1 << 20)
+                "{}{}",
+                outcome.rival,
+                if outcome.by_p99 { ", p99" } else { "" }
             ),
-            if time_is_over || memory_is_over {
-                "  OVER"
-            } else {
-                ""
-            },
+            outcome.measured,
+            outcome.floor,
+            outcome.aim,
         );
     }
-    println!("memory: largest resident set of the process over {first}'s, at most 8 MiB");
-    exceeded
+    outcomes.iter().filter(|outcome| outcome.missed).count()
 }
 
 fn time(seconds: f64) -> String {

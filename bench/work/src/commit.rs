@@ -3,20 +3,19 @@
 use anyhow::Result;
 use rusqlite::{Connection, params};
 
-use crate::engine::Database;
 use crate::row::{Rows, TABLE};
+use crate::settings::{self, Journal};
 use crate::{Work, read};
 
-pub(crate) fn prepare(database: &Database) -> Result<Connection> {
-    let connection = database.open()?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+/// Makes the empty table.
+pub(crate) fn prepare(connection: &Connection) -> Result<()> {
+    settings::durable(connection, Journal::Wal)?;
     connection.execute_batch(TABLE)?;
-    Ok(connection)
+    Ok(())
 }
 
 /// Commits `count` rows one by one.
-pub(crate) fn run(connection: &mut Connection, count: u32) -> Result<Work> {
+pub(crate) fn run(connection: &Connection, count: u32) -> Result<Work> {
     let source = Rows::new();
     for id in 1..=count {
         let (owner, body) = source.row(id);
@@ -24,8 +23,5 @@ pub(crate) fn run(connection: &mut Connection, count: u32) -> Result<Work> {
             .prepare_cached("INSERT INTO item VALUES (?1, ?2, ?3)")?
             .execute(params![id, owner, body])?;
     }
-    Ok(Work {
-        operations: u64::from(count),
-        checksum: read::last_id(connection)?,
-    })
+    Ok(Work::new(u64::from(count), read::last_id(connection)?))
 }
