@@ -40,6 +40,7 @@ pub struct Builder {
     /// `Some`: create the file, with these slots.
     create: Option<Vec<NewSlot>>,
     page_size: PageSize,
+    cache_size: u32,
     signing_key: Option<SigningKey>,
     #[cfg(feature = "pq")]
     anchor: Option<std::sync::Arc<dyn crate::Anchor>>,
@@ -53,6 +54,9 @@ enum MakerRule {
 }
 
 impl Builder {
+    /// How many KiB of opened pages a connection keeps at most, unless told otherwise.
+    pub const DEFAULT_CACHE_SIZE: u32 = 64 << 10;
+
     /// Starts with a path. Nothing is opened yet.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
@@ -65,6 +69,7 @@ impl Builder {
             allow_schema_writes: false,
             create: None,
             page_size: PageSize::default(),
+            cache_size: Self::DEFAULT_CACHE_SIZE,
             signing_key: None,
             #[cfg(feature = "pq")]
             anchor: None,
@@ -142,6 +147,17 @@ impl Builder {
     #[must_use]
     pub const fn page_size(mut self, size: PageSize) -> Self {
         self.page_size = size;
+        self
+    }
+
+    /// How many KiB of opened pages each connection keeps at most (default [`Self::DEFAULT_CACHE_SIZE`]).
+    ///
+    /// These are pages that were asked for more than once, beside those in SQLite's own cache (`PRAGMA cache_size`, 2,000 KiB
+    /// unless set). Memory is taken as pages come, and given back when the connection is closed. Without feature `pq` this
+    /// has no effect.
+    #[must_use]
+    pub const fn cache_size(mut self, kibibytes: u32) -> Self {
+        self.cache_size = kibibytes;
         self
     }
 

@@ -260,3 +260,73 @@ fn what_is_rolled_back_is_not_seen_by_who_wrote_it() {
         assert_sound(&connection);
     }
 }
+
+fn damage_all_but_the_first_page(path: &Path) {
+    let pages = (support::len(path) - support::page_at(1)) / 4_096;
+    assert!(pages > 100, "{pages}");
+    for number in 2..=pages {
+        support::flip(path, support::page_at(number) + 17);
+    }
+}
+
+/// Names that are looked up until their pages are kept, and their values.
+fn looked_up(connection: &Connection, model: &Model) -> rusqlite::Result<i64> {
+    let mut sum = 0;
+    let mut select = connection.prepare_cached("SELECT value FROM t WHERE name = ?1")?;
+    for name in model.keys().step_by(3) {
+        sum += select.query_row([name], |row| row.get::<_, i64>(0))?;
+    }
+    Ok(sum)
+}
+
+#[test]
+fn with_a_wal_kept_pages_outlive_the_commits_of_others_until_a_checkpoint() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let (writer, model) = make(&path, "WAL");
+    writer
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA wal_autocheckpoint=0")
+        .unwrap();
+    let reader = reader(&path);
+    let expected = looked_up(&reader, &model).unwrap();
+    for _ in 0..3 {
+        assert_eq!(looked_up(&reader, &model).unwrap(), expected);
+    }
+    // What is written goes into the log, not into the file.
+    let commit = |value: i64| {
+        writer
+            .execute("REPLACE INTO t VALUES ('~', ?1)", [value])
+            .unwrap();
+    };
+    commit(1);
+    damage_all_but_the_first_page(&path);
+    assert!(looked_up(&open(&path), &model).is_err(), "the damage shows");
+    assert_eq!(looked_up(&reader, &model).unwrap(), expected);
+    commit(2);
+    assert_eq!(value(&reader, "~"), Some(2));
+    assert_eq!(looked_up(&reader, &model).unwrap(), expected);
+    writer
+        .execute_batch("PRAGMA wal_checkpoint(PASSIVE)")
+        .unwrap();
+    assert!(looked_up(&reader, &model).is_err(), "they are read again");
+}
+
+#[test]
+fn a_connection_that_is_told_to_keep_nothing_reads_every_page_again() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let (writer, model) = make(&path, "DELETE");
+    let keeps_nothing = support::builder(&path).cache_size(0).open().unwrap();
+    let keeps = open(&path);
+    let mut expected = 0;
+    for connection in [&keeps_nothing, &keeps] {
+        connection.execute_batch("PRAGMA cache_size=4").unwrap();
+        for _ in 0..3 {
+            expected = looked_up(connection, &model).unwrap();
+        }
+    }
+    drop(writer);
+    damage_all_but_the_first_page(&path);
+    assert_eq!(looked_up(&keeps, &model).unwrap(), expected);
+    assert!(looked_up(&keeps_nothing, &model).is_err());
+}

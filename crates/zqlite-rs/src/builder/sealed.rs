@@ -19,7 +19,10 @@ pub(super) struct Keys {
 impl Builder {
     pub(super) fn keys(self, creates: bool) -> Result<Keys, Error> {
         vfs::register()?;
-        let mut access = Access::new(self.keyring);
+        let cache_len = usize::try_from(self.cache_size)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(1 << 10);
+        let mut access = Access::new(self.keyring).cache_len(cache_len);
         access = match self.maker {
             MakerRule::Unspecified => access,
             MakerRule::SignedBy(expected) => access.signed_by(expected),

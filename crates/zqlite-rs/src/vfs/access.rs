@@ -46,9 +46,14 @@ pub struct Access {
     known: Mutex<Option<EpochSet>>,
     /// What remembers the newest header that was seen.
     anchor: Option<Arc<dyn Anchor>>,
+    /// Bytes of opened pages that each connection keeps, if somebody has said.
+    cache_len: Option<usize>,
 }
 
 impl Access {
+    /// How many bytes of opened pages a connection keeps at most, unless told otherwise.
+    pub const DEFAULT_CACHE_LEN: usize = 64 << 20;
+
     /// Access with these keys, which may be none if files are only created.
     #[must_use]
     pub fn new(keyring: Keyring) -> Self {
@@ -77,6 +82,14 @@ impl Access {
     #[must_use]
     pub fn anchor(mut self, anchor: Arc<dyn Anchor>) -> Self {
         self.anchor = Some(anchor);
+        self
+    }
+
+    /// Has each connection keep at most this many bytes of opened pages (default [`Self::DEFAULT_CACHE_LEN`]), beside those
+    /// in SQLite's own cache.
+    #[must_use]
+    pub const fn cache_len(mut self, bytes: usize) -> Self {
+        self.cache_len = Some(bytes);
         self
     }
 
@@ -119,6 +132,10 @@ impl Access {
 
     pub(crate) fn anchored(&self) -> Option<&dyn Anchor> {
         self.anchor.as_deref()
+    }
+
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.cache_len.unwrap_or(Self::DEFAULT_CACHE_LEN)
     }
 
     /// The page size that a new file gets.

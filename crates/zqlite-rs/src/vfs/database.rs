@@ -10,7 +10,7 @@ use zqlite_pq::page::{Place, TRAILER_LEN};
 use super::code::{Code, Result};
 use super::ffi::{RawFile, Read};
 use super::layout;
-use super::read_cache::{ReadCache, Version};
+use super::read_cache::{Came, ReadCache, Version};
 use super::reseal;
 use super::sealed::Sealed;
 use zeroize::Zeroizing;
@@ -48,6 +48,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn new(raw: RawFile, sealed: Sealed) -> Self {
+        let cache = ReadCache::new(sealed.access().kept_bytes());
         Self {
             sealed: Rc::new(RefCell::new(sealed)),
             raw,
@@ -55,7 +56,7 @@ impl Database {
             known_len: None,
             growth_checked: false,
             page: Zeroizing::new(Vec::new()),
-            cache: ReadCache::default(),
+            cache,
         }
     }
 
@@ -155,10 +156,13 @@ impl Database {
         if self.cache.get(number, page) {
             return Ok(());
         }
-        if !self.read_ahead(sealed, number, page)? {
+        let came = if self.read_ahead(sealed, number, page)? {
+            Came::InRun
+        } else {
             read_page(sealed, number, page)?;
-        }
-        self.cache.put(number, page);
+            Came::Alone
+        };
+        self.cache.put(number, page, came);
         Ok(())
     }
 
@@ -183,7 +187,8 @@ impl Database {
             if pages == 1 {
                 return Ok(false);
             }
-            let end = layout::piece_end(offset).min(sealed.len()?);
+            let len = self.cache.file_len(|| sealed.len())?;
+            let end = layout::piece_end(offset).min(len);
             let pages = pages.min(end.saturating_sub(offset) / page_len as u64);
             let len = usize::try_from(pages).map_err(|_| Code::READ)? * page_len;
             let read = |bytes: &mut [u8]| self.raw.read(bytes, layout::physical(offset));
@@ -354,8 +359,8 @@ impl Database {
 
     /// After a reader's lock was taken: nothing that it may read changes until it is given up.
     pub(super) fn shm_shared(&mut self, slot: u32) {
-        if let Some(reader) = slot.checked_sub(WAL_READERS) {
-            let version = self.sealed.borrow().wal.index.version(reader);
+        if slot >= WAL_READERS {
+            let version = self.sealed.borrow().wal.checkpointed();
             self.cache.begin(version.map(Version::Index));
         }
     }

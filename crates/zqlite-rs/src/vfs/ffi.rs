@@ -37,6 +37,7 @@ mod connection;
 mod control;
 #[cfg(feature = "rusqlite")]
 mod keyless;
+mod memory;
 mod passed_on;
 mod plain_file;
 mod process;
@@ -52,6 +53,7 @@ pub(crate) use connection::{CheckpointHold, reserve_trailer, with_sealed};
 pub use control::host_warning;
 #[cfg(feature = "rusqlite")]
 pub(crate) use keyless::KeylessFile;
+pub(crate) use memory::prefer_large_pages;
 #[cfg(feature = "rusqlite")]
 pub(crate) use plain_file::PlainFile;
 pub(crate) use plain_file::PlainVfs;

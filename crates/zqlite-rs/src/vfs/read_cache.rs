@@ -1,18 +1,20 @@
-//! What need not be read from the file again: interior pages of trees, and what lies ahead in a run of pages.
+//! What need not be read from the file again: pages that are asked for often, and what lies ahead in a run of pages.
 //!
 //! Plain SQLite leaves that to the operating system's cache, which holds sealed pages: each costs a system call and an
-//! opening. SQLite's own cache is often small, and every look-up passes the interior pages of a tree, which are few.
+//! opening. SQLite's own cache is small, as it should be: in a large one, every page that is read displaces something from
+//! the processor's caches, and who scans a table fills it with what nobody asks for again. It is also emptied whenever
+//! another connection has committed; with a WAL, what is kept here outlives that.
 //!
 //! Everything here rests on what SQLite's own cache rests on. While a read lock is held, no page of the file that its
 //! holder may read changes, but for his own writes. From one read transaction to the next nothing has changed if the
-//! version has not: the counters in page 1, or, with a WAL, the header of the shared-memory index.
+//! version has not: with a rollback journal, the counters in page 1. With a WAL, only checkpoints write to the file, and
+//! they say in the shared-memory index how far they mean to come and how far they came: commits change nothing here.
 
-use std::collections::{HashMap, VecDeque};
+mod kept;
 
-use zeroize::Zeroizing;
+pub(super) use kept::Came;
+use kept::Kept;
 
-/// How many bytes of opened pages are kept.
-const INTERIOR_BYTES: usize = 4 << 20;
 /// How many bytes are read ahead at most.
 const AHEAD_BYTES: usize = 128 << 10;
 /// The first reading ahead covers this many pages; each further one twice as many.
@@ -25,26 +27,35 @@ const RUN: u32 = 2;
 pub(super) enum Version {
     /// Bytes 24..40 of page 1: what SQLite compares with a rollback journal.
     Counters([u8; 16]),
-    /// The header of the shared-memory index of the WAL.
-    Index([u32; 12]),
+    /// Which WAL, and how much of it stands in the file.
+    Index([u32; 3]),
 }
 
 /// The pages of one connection.
-#[derive(Default)]
 pub(super) struct ReadCache {
-    /// Of which state of the database the interior pages are.
+    /// Of which state of the file the kept pages are.
     version: Option<Version>,
     /// Whether a lock that is held vouches for that state.
     valid: bool,
-    interior: Interior,
+    kept: Kept,
     ahead: Ahead,
 }
 
 impl ReadCache {
+    /// A cache that keeps at most `limit` bytes of opened pages.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            version: None,
+            valid: false,
+            kept: Kept::new(limit),
+            ahead: Ahead::default(),
+        }
+    }
+
     /// A read transaction begins; `None` if its state of the database is none that could be met again.
     pub(super) fn begin(&mut self, version: Option<Version>) {
         if version.is_none() || self.version != version {
-            self.interior.clear();
+            self.kept.clear();
         }
         self.ahead.clear();
         self.version = version;
@@ -56,7 +67,7 @@ impl ReadCache {
         self.ahead.clear();
         self.valid = false;
         if self.version.is_none() {
-            self.interior.clear();
+            self.kept.clear();
         }
     }
 
@@ -66,24 +77,19 @@ impl ReadCache {
     }
 
     /// Copies a page from the cache, if it has it.
-    pub(super) fn get(&self, number: u32, page: &mut [u8]) -> bool {
-        if !self.valid {
-            return false;
+    pub(super) fn get(&mut self, number: u32, page: &mut [u8]) -> bool {
+        let found = self.valid && self.kept.get(number, page);
+        if found {
+            self.ahead.passed(number);
         }
-        match self.interior.pages.get(&number) {
-            Some(cached) if cached.len() == page.len() => {
-                page.copy_from_slice(cached);
-                true
-            }
-            _ => false,
-        }
+        found
     }
 
     /// Offers a page that was opened.
-    pub(super) fn put(&mut self, number: u32, page: &[u8]) {
+    pub(super) fn put(&mut self, number: u32, page: &[u8], came: Came) {
         // Page 1 tells the version: it is always read.
-        if self.valid && number != 1 && is_interior(page) {
-            self.interior.put(number, page);
+        if self.valid && number != 1 {
+            self.kept.put(number, page, came);
         }
     }
 
@@ -91,7 +97,8 @@ impl ReadCache {
     pub(super) fn stored(&self, number: u32, page_len: usize) -> Option<&[u8]> {
         let index = usize::try_from(number.checked_sub(self.ahead.first)?).ok()?;
         let start = index.checked_mul(page_len)?;
-        self.ahead.bytes.get(start..start.checked_add(page_len)?)
+        let bytes = self.ahead.bytes.get(..self.ahead.len)?;
+        bytes.get(start..start.checked_add(page_len)?)
     }
 
     /// How many pages, from this one on, to read in one piece: 1 unless pages are read in a run.
@@ -112,10 +119,26 @@ impl ReadCache {
     }
 
     /// The buffer for stored pages from `first` on.
-    pub(super) fn ahead(&mut self, first: u32, len: usize) -> &mut Vec<u8> {
+    pub(super) fn ahead(&mut self, first: u32, len: usize) -> &mut [u8] {
         self.ahead.first = first;
-        self.ahead.bytes.resize(len, 0);
-        &mut self.ahead.bytes
+        self.ahead.len = len;
+        // It never shrinks: what is read over old bytes need not be zeroed first.
+        if self.ahead.bytes.len() < len {
+            self.ahead.bytes.resize(len, 0);
+        }
+        self.ahead.bytes.get_mut(..len).unwrap_or_default()
+    }
+
+    /// How long the file is at least while the lock is held; asked for once.
+    pub(super) fn file_len<E>(&mut self, ask: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
+        match self.ahead.file_len {
+            Some(len) if self.valid => Ok(len),
+            _ => {
+                let len = ask()?;
+                self.ahead.file_len = Some(len);
+                Ok(len)
+            }
+        }
     }
 
     /// What was read ahead is of no use.
@@ -125,8 +148,8 @@ impl ReadCache {
 
     /// A page of the file is about to be written.
     pub(super) fn written(&mut self, number: u32) {
-        self.ahead.bytes.clear();
-        self.interior.pages.remove(&number);
+        self.ahead.len = 0;
+        self.kept.remove(number);
         // Page 1 will tell another state than the one that the lock began with. With a WAL only checkpoints write,
         // which change no state.
         if matches!(self.version, Some(Version::Counters(_))) {
@@ -137,43 +160,7 @@ impl ReadCache {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.ahead.clear();
-        self.interior.clear();
-    }
-}
-
-/// Whether a page has the first byte of an interior page of a table or an index. Others may have it, too: then they
-/// are kept in vain.
-fn is_interior(page: &[u8]) -> bool {
-    matches!(page.first(), Some(2 | 5))
-}
-
-/// Opened interior pages; the oldest goes first.
-#[derive(Default)]
-struct Interior {
-    pages: HashMap<u32, Zeroizing<Box<[u8]>>>,
-    order: VecDeque<u32>,
-}
-
-impl Interior {
-    fn put(&mut self, number: u32, page: &[u8]) {
-        let most = (INTERIOR_BYTES / page.len()).max(1);
-        while self.order.len() >= most {
-            if let Some(oldest) = self.order.pop_front() {
-                self.pages.remove(&oldest);
-            }
-        }
-        if self
-            .pages
-            .insert(number, Zeroizing::new(page.into()))
-            .is_none()
-        {
-            self.order.push_back(number);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.pages.clear();
-        self.order.clear();
+        self.kept.clear();
     }
 }
 
@@ -183,6 +170,10 @@ struct Ahead {
     /// Number of the first.
     first: u32,
     bytes: Vec<u8>,
+    /// How many of the bytes there are of use.
+    len: usize,
+    /// The length of the file, as somebody asked for it.
+    file_len: Option<u64>,
     /// The page that would continue the run.
     next: u32,
     /// How many pages were read in a row.
@@ -204,12 +195,18 @@ impl Ahead {
         self.next = number.saturating_add(1);
     }
 
+    /// A page was not read: it was kept. The run goes on behind it.
+    const fn passed(&mut self, number: u32) {
+        if number == self.next {
+            self.next = number.saturating_add(1);
+        }
+    }
+
     fn clear(&mut self) {
         *self = Self {
             bytes: core::mem::take(&mut self.bytes),
             ..Self::default()
         };
-        self.bytes.clear();
     }
 }
 
@@ -218,7 +215,9 @@ mod tests {
     use super::*;
 
     const A: Version = Version::Counters([1; 16]);
-    const B: Version = Version::Index([1; 12]);
+    const B: Version = Version::Index([1; 3]);
+
+    const LIMIT: usize = 1 << 20;
 
     fn interior(byte: u8) -> Vec<u8> {
         let mut page = vec![byte; 4_096];
@@ -226,76 +225,93 @@ mod tests {
         page
     }
 
-    fn has(cache: &ReadCache, number: u32) -> bool {
+    fn has(cache: &mut ReadCache, number: u32) -> bool {
         cache.get(number, &mut [0; 4_096])
     }
 
     #[test]
-    fn interior_pages_live_as_long_as_the_version() {
-        let mut cache = ReadCache::default();
-        cache.put(7, &interior(1));
-        assert!(!has(&cache, 7), "no lock is held");
+    fn kept_pages_live_as_long_as_the_version() {
+        let mut cache = ReadCache::new(LIMIT);
+        cache.put(7, &interior(1), Came::Alone);
+        assert!(!has(&mut cache, 7), "no lock is held");
         cache.begin(Some(A));
-        cache.put(7, &interior(1));
-        cache.put(8, &[13; 4_096]);
-        cache.put(1, &interior(1));
+        cache.put(7, &interior(1), Came::Alone);
+        cache.put(1, &interior(1), Came::Alone);
         let mut page = [0; 4_096];
         assert!(cache.get(7, &mut page));
         assert_eq!(page.as_slice(), interior(1));
-        assert!(!has(&cache, 8), "a leaf");
-        assert!(!has(&cache, 1), "the page that tells the version");
+        assert!(!has(&mut cache, 1), "the page that tells the version");
         cache.end();
-        assert!(!has(&cache, 7), "the lock was given up");
+        assert!(!has(&mut cache, 7), "the lock was given up");
         cache.begin(Some(A));
-        assert!(has(&cache, 7));
+        assert!(has(&mut cache, 7));
         cache.end();
         cache.begin(Some(B));
-        assert!(!has(&cache, 7), "another version");
+        assert!(!has(&mut cache, 7), "another version");
     }
 
     #[test]
     fn what_is_written_is_forgotten_and_what_has_no_version_does_not_outlive_its_lock() {
-        let mut cache = ReadCache::default();
+        let mut cache = ReadCache::new(LIMIT);
         cache.begin(Some(B));
-        cache.put(7, &interior(1));
-        cache.put(9, &interior(1));
+        cache.put(7, &interior(1), Came::Alone);
+        cache.put(9, &interior(1), Came::Alone);
         cache.written(7);
-        assert!(!has(&cache, 7));
-        assert!(has(&cache, 9));
+        assert!(!has(&mut cache, 7));
+        assert!(has(&mut cache, 9));
         cache.end();
         cache.begin(None);
-        assert!(!has(&cache, 9));
-        cache.put(9, &interior(1));
-        assert!(has(&cache, 9));
+        assert!(!has(&mut cache, 9));
+        cache.put(9, &interior(1), Came::Alone);
+        assert!(has(&mut cache, 9));
         cache.end();
         cache.begin(None);
-        assert!(!has(&cache, 9));
+        assert!(!has(&mut cache, 9));
         // A transaction with a rollback journal makes another state than the one that it began with.
         cache.end();
         cache.begin(Some(A));
-        cache.put(9, &interior(1));
+        cache.put(9, &interior(1), Came::Alone);
         cache.written(7);
         cache.end();
         cache.begin(Some(A));
-        assert!(!has(&cache, 9));
+        assert!(!has(&mut cache, 9));
     }
 
     #[test]
-    fn the_oldest_pages_make_room() {
-        let mut cache = ReadCache::default();
+    fn a_run_goes_on_behind_pages_that_are_kept() {
+        let mut cache = ReadCache::new(LIMIT);
         cache.begin(Some(A));
-        let most = u32::try_from(INTERIOR_BYTES / 4_096).unwrap();
-        for number in 2..most + 3 {
-            cache.put(number, &interior(3));
-        }
-        assert!(!has(&cache, 2));
-        assert!(has(&cache, 3));
-        assert!(has(&cache, most + 2));
+        cache.put(8, &interior(1), Came::Alone);
+        assert_eq!(
+            [6, 7].map(|number| cache.pages_to_read(number, 4_096)),
+            [1; 2]
+        );
+        assert!(has(&mut cache, 8));
+        assert_eq!(
+            [9, 10].map(|number| cache.pages_to_read(number, 4_096)),
+            [4, 8]
+        );
+        assert_eq!(cache.pages_to_read(60, 4_096), 1, "elsewhere");
+    }
+
+    #[test]
+    fn the_length_of_the_file_is_asked_for_once_while_a_lock_is_held() {
+        let mut cache = ReadCache::new(LIMIT);
+        let ask = |len: u64| move || Ok::<_, ()>(len);
+        assert_eq!(cache.file_len(ask(1)), Ok(1));
+        assert_eq!(cache.file_len(ask(2)), Ok(2), "no lock");
+        cache.begin(Some(A));
+        assert_eq!(cache.file_len(ask(3)), Ok(3));
+        assert_eq!(cache.file_len(ask(4)), Ok(3));
+        cache.end();
+        cache.begin(Some(A));
+        assert_eq!(cache.file_len(|| Err(())), Err(()));
+        assert_eq!(cache.file_len(ask(5)), Ok(5));
     }
 
     #[test]
     fn reading_ahead_follows_runs_and_ends_with_the_lock() {
-        let mut cache = ReadCache::default();
+        let mut cache = ReadCache::new(LIMIT);
         let sizes = |cache: &mut ReadCache, numbers: &[u32]| -> Vec<u32> {
             numbers
                 .iter()

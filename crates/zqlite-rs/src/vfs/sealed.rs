@@ -99,7 +99,6 @@ impl Sealed {
         &self.path
     }
 
-    #[cfg(feature = "rusqlite")]
     pub(super) const fn access(&self) -> &Arc<Access> {
         &self.access
     }

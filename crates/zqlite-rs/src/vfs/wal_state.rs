@@ -43,6 +43,13 @@ impl WalState {
         self.shared_memory && !self.shared_memory_read_only
     }
 
+    /// What tells one state of the database file from the next, while a reader's lock is held.
+    pub(super) fn checkpointed(&self) -> Option<[u32; 3]> {
+        self.is_indexed()
+            .then(|| self.index.checkpointed())
+            .flatten()
+    }
+
     /// Whether the generation that the file names is the one that the index describes, if there is one.
     pub(super) fn is_indexed_generation(&self) -> bool {
         self.generation.is_some_and(|generation| {

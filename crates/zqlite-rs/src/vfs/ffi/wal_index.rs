@@ -21,8 +21,7 @@ impl WalIndex {
     const LAST_FRAME_WORD: usize = 4;
     const PAGES_WORD: usize = 5;
     const BACKFILLED_WORD: usize = 24;
-    const READ_MARKS_WORD: usize = 25;
-    const VERSION_WORDS: usize = 12;
+    const ATTEMPTED_WORD: usize = 32;
 
     pub(crate) fn insert(&mut self, region: usize, memory: *mut u32) {
         if self.regions.len() <= region {
@@ -72,18 +71,23 @@ impl WalIndex {
         self.word(0, Self::PAGES_WORD)
     }
 
-    /// The header, while the lock of a reader's `slot` is held: what tells one state of the database from the next.
-    /// `None` if the reader may see an older state (`sqlite3_snapshot_open`), or there is no index.
-    pub(crate) fn version(&self, slot: u32) -> Option<[u32; Self::VERSION_WORDS]> {
-        let mut header = [0; Self::VERSION_WORDS];
-        for (at, word) in header.iter_mut().enumerate() {
-            *word = self.word(0, at)?;
-        }
-        let slot = usize::try_from(slot).ok()?;
-        // Readers of slot 0 ignore the WAL; the others see as much of it as the mark of their slot says, or more.
-        let sees_all = slot == 0
-            || self.word(0, Self::READ_MARKS_WORD + slot)? == header[Self::LAST_FRAME_WORD];
-        sees_all.then_some(header)
+    /// Which WAL, by its salts, and how many of its frames checkpoints have written to the database file, while the lock of
+    /// a reader is held: as long as this stays the same, the file does. `None` if a checkpoint is under way, or was cut off,
+    /// or there is no index.
+    ///
+    /// A checkpoint says how far it means to come before it writes, and how far it came when it has written; it never means to
+    /// come less far than the one before. A new WAL has other salts. What a checkpoint writes beside a reader who holds a
+    /// lock is no page that he reads from the file.
+    pub(crate) fn checkpointed(&self) -> Option<[u32; 3]> {
+        let backfilled = self.word(0, Self::BACKFILLED_WORD)?;
+        let attempted = self.word(0, Self::ATTEMPTED_WORD)?;
+        let (first, second) = (
+            self.word(0, Self::SALTS_WORD)?,
+            self.word(0, Self::SALTS_WORD + 1)?,
+        );
+        // Zero, until somebody has set the index up.
+        let version = self.word(0, 0)?;
+        (version != 0 && attempted == backfilled).then_some([first, second, backfilled])
     }
 
     fn word(&self, region: usize, at: usize) -> Option<u32> {

@@ -1,0 +1,432 @@
+//! Opened pages, as many as memory is given for.
+//!
+//! Interior pages are kept from their first reading on. Others are kept when they are asked for again before others have
+//! been in their stead, and never if they were read in a run: a scan displaces nothing. What was not asked for since the
+//! hand of the clock last passed goes first; interior pages outlast several rounds.
+
+use core::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashMap;
+
+use zeroize::Zeroize;
+
+use crate::vfs::ffi;
+
+/// The first pages stand here; only who keeps more takes the rest of the memory, piece by piece as it is written.
+const FIRST_REGION: usize = 512 << 10;
+/// Rounds of the clock that an interior page outlasts, and any other.
+const INTERIOR_ROUNDS: u8 = 3;
+const LEAF_ROUNDS: u8 = 1;
+/// How many numbers of pages that were asked for are remembered, by bits of a hash.
+const SEEN_BITS: u32 = 15;
+/// Where what is kept is not asked for, one of so many pages that could displace another does.
+const DOUBTS: u32 = 8;
+/// What earlier use counts for at most.
+const MOST_TRUST: u32 = 4_096;
+
+/// The pages that are kept.
+pub(super) struct Kept {
+    limit: usize,
+    page_len: usize,
+    regions: [Vec<u8>; 2],
+    /// How many bytes of each were ever written.
+    written: [usize; 2],
+    slots: Vec<Slot>,
+    hand: usize,
+    index: HashMap<u32, usize, BuildHasherDefault<PageHasher>>,
+    seen: Vec<u32>,
+    /// How many more pages were taken from here than displaced others, within bounds.
+    trust: u32,
+    doubts: u32,
+}
+
+/// What stands in one place.
+struct Slot {
+    /// 0: nothing.
+    number: u32,
+    rounds: u8,
+    most_rounds: u8,
+}
+
+/// How a page was come by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::vfs) enum Came {
+    /// It was read by itself.
+    Alone,
+    /// It was read in a run.
+    InRun,
+}
+
+impl Kept {
+    /// Keeps at most `limit` bytes of pages.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            page_len: 0,
+            regions: [Vec::new(), Vec::new()],
+            written: [0, 0],
+            slots: Vec::new(),
+            hand: 0,
+            index: HashMap::default(),
+            seen: Vec::new(),
+            trust: 0,
+            doubts: 0,
+        }
+    }
+
+    /// Copies a page into `page`, if it is here.
+    pub(super) fn get(&mut self, number: u32, page: &mut [u8]) -> bool {
+        if page.len() != self.page_len {
+            return false;
+        }
+        let Some(&at) = self.index.get(&number) else {
+            return false;
+        };
+        let Some(kept) = self.bytes(at) else {
+            return false;
+        };
+        page.copy_from_slice(kept);
+        if let Some(slot) = self.slots.get_mut(at) {
+            slot.rounds = slot.most_rounds;
+            if slot.most_rounds == LEAF_ROUNDS {
+                self.trust = MOST_TRUST.min(self.trust + 1);
+            }
+        }
+        true
+    }
+
+    /// Offers a page.
+    pub(super) fn put(&mut self, number: u32, page: &[u8], came: Came) {
+        let interior = is_interior(page);
+        if !interior && (came == Came::InRun || !self.was_seen(number)) {
+            return;
+        }
+        if page.len() != self.page_len {
+            self.clear();
+            self.page_len = page.len();
+        }
+        let at = match self.index.get(&number).copied() {
+            Some(at) => Some(at),
+            None if interior || self.pays() => self.place(),
+            None => None,
+        };
+        let Some(at) = at else { return };
+        // A leaf that nobody asks for here is the first to go.
+        let (rounds, most_rounds) = if interior {
+            (INTERIOR_ROUNDS, INTERIOR_ROUNDS)
+        } else {
+            (0, LEAF_ROUNDS)
+        };
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Slot {
+                number,
+                rounds,
+                most_rounds,
+            };
+        }
+        if self.write(at, page).is_some() {
+            self.index.insert(number, at);
+        }
+    }
+
+    /// Forgets one page.
+    pub(super) fn remove(&mut self, number: u32) {
+        if let Some(at) = self.index.remove(&number)
+            && let Some(slot) = self.slots.get_mut(at)
+        {
+            *slot = Slot {
+                number: 0,
+                rounds: 0,
+                most_rounds: 0,
+            };
+        }
+    }
+
+    /// Forgets all pages. Their memory serves the next ones.
+    pub(super) fn clear(&mut self) {
+        self.index.clear();
+        self.slots.clear();
+        self.hand = 0;
+    }
+
+    /// Whether one more leaf is worth its copying: there is room, or leaves that are here are asked for.
+    fn pays(&mut self) -> bool {
+        if self.slots.len() < self.limit / self.page_len {
+            return true;
+        }
+        if self.trust > 0 {
+            self.trust -= 1;
+            return true;
+        }
+        self.doubts = (self.doubts + 1) % DOUBTS;
+        self.doubts == 0
+    }
+
+    /// A place for one more page: a new one, or that of another.
+    fn place(&mut self) -> Option<usize> {
+        let most = self.limit / self.page_len;
+        if self.slots.len() < most {
+            self.slots.push(Slot {
+                number: 0,
+                rounds: 0,
+                most_rounds: 0,
+            });
+            return Some(self.slots.len() - 1);
+        }
+        // Each slot loses a round each time: some slot has none left after that many.
+        for _ in 0..=self.slots.len() * usize::from(INTERIOR_ROUNDS) {
+            let at = self.hand;
+            self.hand = (at + 1) % self.slots.len().max(1);
+            let slot = self.slots.get_mut(at)?;
+            if slot.rounds == 0 {
+                self.index.remove(&slot.number);
+                return Some(at);
+            }
+            slot.rounds -= 1;
+        }
+        None
+    }
+
+    /// Whether the page was asked for before, not too many others ago.
+    fn was_seen(&mut self, number: u32) -> bool {
+        if self.seen.is_empty() {
+            self.seen = vec![0; 1 << SEEN_BITS];
+        }
+        let mut hasher = PageHasher::default();
+        hasher.write_u32(number);
+        let at = usize::try_from(hasher.finish() >> (u64::BITS - SEEN_BITS)).unwrap_or_default();
+        match self.seen.get_mut(at) {
+            Some(seen) if *seen == number => true,
+            Some(seen) => {
+                *seen = number;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// In which region a slot is, and from where to where.
+    fn range(&self, at: usize) -> Option<(usize, core::ops::Range<usize>)> {
+        let start = at.checked_mul(self.page_len)?;
+        let end = start.checked_add(self.page_len)?;
+        Some(if end <= FIRST_REGION {
+            (0, start..end)
+        } else {
+            let before = FIRST_REGION / self.page_len * self.page_len;
+            (1, start - before..end - before)
+        })
+    }
+
+    fn bytes(&self, at: usize) -> Option<&[u8]> {
+        let (region, range) = self.range(at)?;
+        self.regions.get(region)?.get(range)
+    }
+
+    fn write(&mut self, at: usize, page: &[u8]) -> Option<()> {
+        let (which, range) = self.range(at)?;
+        let region = self.regions.get_mut(which)?;
+        if region.is_empty() {
+            let len = if which == 0 {
+                FIRST_REGION.min(self.limit)
+            } else {
+                self.limit
+            };
+            // The system gives zeroed memory when it is first touched, not now.
+            *region = vec![0; len];
+            if which == 1 {
+                ffi::prefer_large_pages(region);
+            }
+        }
+        let written = self.written.get_mut(which)?;
+        *written = range.end.max(*written);
+        region.get_mut(range)?.copy_from_slice(page);
+        Some(())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // What was never written is not there yet.
+        for (region, &written) in self.regions.iter_mut().zip(&self.written) {
+            if let Some(bytes) = region.get_mut(..written) {
+                bytes.zeroize();
+            }
+        }
+    }
+}
+
+/// Whether a page has the first byte of an interior page of a table or an index. Others may have it, too: then they
+/// are kept in vain.
+fn is_interior(page: &[u8]) -> bool {
+    matches!(page.first(), Some(2 | 5))
+}
+
+/// Spreads page numbers (multiplication by 2^64 / φ). There are few, and whoever chooses them gains no more than that all of
+/// them are looked at.
+#[derive(Default)]
+struct PageHasher(u64);
+
+impl Hasher for PageHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(byte.into());
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 4_096;
+    /// As many pages fit into both regions of this.
+    const MOST: u32 = 300;
+
+    fn page(kind: u8, number: u32) -> Vec<u8> {
+        let mut page = vec![0; LEN];
+        page[0] = kind;
+        page[1..5].copy_from_slice(&number.to_be_bytes());
+        page
+    }
+
+    fn interior(number: u32) -> Vec<u8> {
+        page(5, number)
+    }
+
+    fn leaf(number: u32) -> Vec<u8> {
+        page(13, number)
+    }
+
+    fn kept() -> Kept {
+        Kept::new(MOST as usize * LEN)
+    }
+
+    fn has(kept: &mut Kept, number: u32, expected: &[u8]) -> bool {
+        let mut page = vec![0; LEN];
+        let found = kept.get(number, &mut page);
+        assert!(!found || page == expected, "page {number} is another");
+        found
+    }
+
+    #[test]
+    fn an_interior_page_is_kept_at_once_and_a_leaf_when_it_is_asked_for_again_by_itself() {
+        let mut kept = kept();
+        kept.put(2, &interior(2), Came::InRun);
+        assert!(has(&mut kept, 2, &interior(2)));
+        kept.put(3, &leaf(3), Came::Alone);
+        assert!(!has(&mut kept, 3, &leaf(3)));
+        kept.put(3, &leaf(3), Came::InRun);
+        assert!(!has(&mut kept, 3, &leaf(3)), "a scan");
+        kept.put(3, &leaf(3), Came::Alone);
+        assert!(has(&mut kept, 3, &leaf(3)));
+    }
+
+    #[test]
+    fn every_page_is_given_back_as_it_was_whatever_made_room() {
+        let mut kept = kept();
+        let (mut found, mut asked) = (0, 0);
+        for round in 0..4 {
+            for number in (2..2 + 2 * MOST).step_by(round + 1) {
+                let page = if number % 7 == 0 {
+                    interior(number)
+                } else {
+                    leaf(number)
+                };
+                asked += 1;
+                found += u32::from(has(&mut kept, number, &page));
+                kept.put(number, &page, Came::Alone);
+                assert!(kept.index.len() <= MOST as usize);
+            }
+        }
+        assert_eq!(asked, 600 + 300 + 200 + 150);
+        assert!(found > 50, "{found}");
+    }
+
+    #[test]
+    fn what_is_used_outlasts_what_is_not_and_interior_pages_outlast_leaves() {
+        let mut kept = kept();
+        let put = |kept: &mut Kept, number: u32, page: &[u8]| {
+            kept.put(number, page, Came::Alone);
+            kept.put(number, page, Came::Alone);
+        };
+        put(&mut kept, 2, &interior(2));
+        put(&mut kept, 3, &leaf(3));
+        put(&mut kept, 4, &leaf(4));
+        for number in 5..5 + 2 * MOST {
+            assert!(has(&mut kept, 3, &leaf(3)), "before {number}");
+            put(&mut kept, number, &leaf(number));
+        }
+        assert!(has(&mut kept, 2, &interior(2)));
+        assert!(!has(&mut kept, 4, &leaf(4)));
+        // It does not stay for ever.
+        for number in 10_000..10_000 + 5 * MOST {
+            put(&mut kept, number, &interior(number));
+        }
+        assert!(!has(&mut kept, 2, &interior(2)));
+    }
+
+    #[test]
+    fn what_displaces_others_in_vain_does_so_less_often() {
+        let mut kept = kept();
+        let displaced = |kept: &mut Kept, first: u32| {
+            let mut found = 0;
+            for number in first..first + MOST {
+                kept.put(number, &leaf(number), Came::Alone);
+                kept.put(number, &leaf(number), Came::Alone);
+                found += u32::from(kept.index.contains_key(&number));
+            }
+            found
+        };
+        assert_eq!(displaced(&mut kept, 1_000), MOST, "there is room");
+        // Each page is offered twice: once in so many times it is taken.
+        assert!(displaced(&mut kept, 2_000) <= 2 * MOST / DOUBTS + 1);
+        let here: Vec<u32> = kept.index.keys().copied().collect();
+        assert_eq!(here.len(), MOST as usize);
+        for number in here {
+            assert!(has(&mut kept, number, &leaf(number)));
+        }
+        assert_eq!(displaced(&mut kept, 3_000), MOST, "they were asked for");
+    }
+
+    #[test]
+    fn what_is_removed_or_cleared_is_gone_and_its_place_is_used_again() {
+        let mut kept = kept();
+        for number in 2..2 + MOST {
+            kept.put(number, &interior(number), Came::Alone);
+        }
+        kept.remove(9);
+        assert!(!has(&mut kept, 9, &interior(9)));
+        assert!(has(&mut kept, 10, &interior(10)));
+        for number in 1_000..1_000 + 2 * MOST {
+            kept.put(number, &interior(number), Came::Alone);
+        }
+        assert_eq!(kept.slots.len(), MOST as usize);
+        kept.clear();
+        assert!(!has(&mut kept, 1_000 + 2 * MOST - 1, &[]));
+        kept.put(5, &interior(5), Came::Alone);
+        assert!(has(&mut kept, 5, &interior(5)));
+    }
+
+    #[test]
+    fn without_memory_nothing_is_kept_and_pages_of_another_length_take_all_of_it() {
+        let mut none = Kept::new(LEN - 1);
+        none.put(2, &interior(2), Came::Alone);
+        assert!(!has(&mut none, 2, &interior(2)));
+        let mut kept = kept();
+        kept.put(2, &interior(2), Came::Alone);
+        let mut large = vec![7; 65_536];
+        large[0] = 5;
+        kept.put(3, &large, Came::Alone);
+        assert!(!has(&mut kept, 2, &interior(2)));
+        let mut found = vec![0; 65_536];
+        assert!(kept.get(3, &mut found));
+        assert_eq!(found, large);
+    }
+}
