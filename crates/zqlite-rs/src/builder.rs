@@ -153,7 +153,7 @@ impl Builder {
     /// How many KiB of opened pages each connection keeps at most (default [`Self::DEFAULT_CACHE_SIZE`]).
     ///
     /// These are pages that were asked for more than once, beside those in SQLite's own cache (`PRAGMA cache_size`, 2,000 KiB
-    /// unless set). Memory is taken as pages come, and given back when the connection is closed. Without feature `pq` this
+    /// unless set). Whoever sets that limits these, too: to the same size, but at least 4 MiB. Memory is taken as pages come, and given back when the connection is closed. Without feature `pq` this
     /// has no effect.
     #[must_use]
     pub const fn cache_size(mut self, kibibytes: u32) -> Self {

@@ -330,3 +330,38 @@ fn a_connection_that_is_told_to_keep_nothing_reads_every_page_again() {
     assert_eq!(looked_up(&keeps, &model).unwrap(), expected);
     assert!(looked_up(&keeps_nothing, &model).is_err());
 }
+
+#[test]
+fn whoever_gives_sqlite_little_memory_means_the_kept_pages_too() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let writer = support::create(&path);
+    writer
+        .execute_batch(
+            "CREATE TABLE big(id INTEGER PRIMARY KEY, body BLOB);
+             WITH RECURSIVE n(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n LIMIT 4000)
+             INSERT INTO big SELECT v, zeroblob(3000) FROM n;",
+        )
+        .unwrap();
+    drop(writer);
+    // In no order, so that no page is read in a run.
+    let look_up = |connection: &Connection| -> rusqlite::Result<i64> {
+        let mut select = connection.prepare_cached("SELECT length(body) FROM big WHERE id = ?1")?;
+        let mut sum = 0;
+        for turn in 0..4_000 {
+            let id = 1 + turn * 1_237 % 4_000;
+            sum += select.query_row([id], |row| row.get::<_, i64>(0))?;
+        }
+        Ok(sum)
+    };
+    let (large, small) = (open(&path), open(&path));
+    small.execute_batch("PRAGMA cache_size=64").unwrap();
+    for connection in [&large, &small] {
+        for _ in 0..3 {
+            assert_eq!(look_up(connection).unwrap(), 12_000_000);
+        }
+    }
+    damage_all_but_the_first_page(&path);
+    assert_eq!(look_up(&large).unwrap(), 12_000_000);
+    assert!(look_up(&small).is_err());
+}

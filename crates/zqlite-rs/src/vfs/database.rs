@@ -60,6 +60,20 @@ impl Database {
         }
     }
 
+    /// `PRAGMA cache_size`: pages, or, where it is negative, KiB.
+    pub(super) fn set_cache_size(&mut self, size: i64) {
+        let sealed = self.sealed.borrow();
+        let unit = if size < 0 {
+            1_024
+        } else {
+            u64::from(sealed.page_size().get())
+        };
+        let bytes = usize::try_from(size.unsigned_abs().saturating_mul(unit)).unwrap_or(usize::MAX);
+        let most = sealed.access().kept_bytes();
+        drop(sealed);
+        self.cache.set_size(bytes, most);
+    }
+
     // --- reading ------------------------------------------------------------------------------
 
     pub(super) fn read(&mut self, buf: &mut [u8], offset: u64) -> Result<()> {

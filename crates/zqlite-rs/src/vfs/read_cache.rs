@@ -15,6 +15,8 @@ mod kept;
 pub(super) use kept::Came;
 use kept::Kept;
 
+/// What is kept of opened pages where SQLite's own cache is made smaller than this: the interior pages, mostly.
+const KEPT_BYTES_LEAST: usize = 4 << 20;
 /// How many bytes are read ahead at most.
 const AHEAD_BYTES: usize = 128 << 10;
 /// The first reading ahead covers this many pages; each further one twice as many.
@@ -50,6 +52,11 @@ impl ReadCache {
             kept: Kept::new(limit),
             ahead: Ahead::default(),
         }
+    }
+
+    /// The size of SQLite's own cache is set, in bytes: whoever has memory for less than `most` means this, too.
+    pub(super) fn set_size(&mut self, bytes: usize, most: usize) {
+        self.kept.set_limit(bytes.max(KEPT_BYTES_LEAST).min(most));
     }
 
     /// A read transaction begins; `None` if its state of the database is none that could be met again.

@@ -77,7 +77,7 @@ unsafe fn prefix_vfs_name(out: *mut *mut c_char) {
 ///
 /// # Safety
 /// `args` are the strings of `SQLITE_FCNTL_PRAGMA`: result, name, argument or null.
-unsafe fn pragma(database: &Database, args: *mut *mut c_char) -> c_int {
+unsafe fn pragma(database: &mut Database, args: *mut *mut c_char) -> c_int {
     // SAFETY: by the contract.
     let (name, value) = unsafe {
         let name = CStr::from_ptr(*args.add(1));
@@ -96,16 +96,22 @@ unsafe fn pragma(database: &Database, args: *mut *mut c_char) -> c_int {
     let Some(value) = value else {
         return sys::SQLITE_NOTFOUND;
     };
+    let number = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse::<i64>().ok());
+    if name.to_bytes().eq_ignore_ascii_case(b"cache_size") {
+        // SQLite sets its own cache by it.
+        if let Some(number) = number {
+            database.set_cache_size(number);
+        }
+        return sys::SQLITE_NOTFOUND;
+    }
     if !name.to_bytes().eq_ignore_ascii_case(b"page_size") {
         return sys::SQLITE_NOTFOUND;
     }
     let size = database.sealed.borrow().page_size().get();
-    if value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        == Some(size)
-    {
+    if number == Some(size.into()) {
         return sys::SQLITE_NOTFOUND;
     }
     let message =

@@ -73,6 +73,13 @@ impl Kept {
         }
     }
 
+    /// Keeps at most `limit` bytes from now on.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        if limit != self.limit {
+            *self = Self::new(limit);
+        }
+    }
+
     /// Copies a page into `page`, if it is here.
     pub(super) fn get(&mut self, number: u32, page: &mut [u8]) -> bool {
         if page.len() != self.page_len {
