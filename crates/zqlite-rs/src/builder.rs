@@ -272,6 +272,20 @@ impl Opener {
         })
     }
 
+    fn harden(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, self.defensive)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        Ok(())
+    }
+
+    /// Undoes what a closure may have changed of the connection's settings, for the next one.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn reassert(&self, connection: &Connection) {
+        // It fails for no setting that this SQLite has.
+        drop(self.harden(connection));
+        drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true));
+    }
+
     fn connect_with(
         &self,
         mut rule: impl FnMut(&AuthContext<'_>) -> Authorization + Send + 'static,
@@ -279,8 +293,7 @@ impl Opener {
         let mut connection = self.keys.connect(&self.path, self.flags)?;
         // Some versions of rusqlite want it mutable for an authorizer, others do not.
         let guarded = &mut connection;
-        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, self.defensive)?;
-        guarded.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        self.harden(guarded)?;
         #[cfg(feature = "indexes")]
         crate::index::register(guarded)?;
         guarded.authorizer(Some(move |context: AuthContext<'_>| rule(&context)))?;

@@ -64,8 +64,8 @@ pub use rekey::{RekeyOptions, RekeyProgress, Rekeyed, rekey};
 pub use restore::{RestoreOptions, restore};
 #[cfg(feature = "runtime")]
 pub use runtime::{
-    AsyncDatabase, CHANGES_KEPT, Change, Database, Durability, Notification, Options, RowSender,
-    RowStream, Rows, Status, Subscription, WriteTransaction,
+    AsyncDatabase, CHANGES_KEPT, Change, Database, Durability, Notification, Options, READERS_MAX,
+    RowSender, RowStream, Rows, Status, Subscription, WriteTransaction,
 };
 #[cfg(feature = "rusqlite")]
 pub use rusqlite;

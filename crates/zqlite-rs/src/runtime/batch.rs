@@ -20,10 +20,22 @@ use crate::{Error, ErrorKind};
 const WEIGHT: u32 = 8;
 
 /// What the last batches were like: how many callers are likely to come back, and how long a commit takes.
-#[derive(Default)]
 pub(super) struct Rhythm {
     callers: usize,
     commit: Duration,
+    /// How many closures share a transaction: one after it was lost, twice as many after each commit. Else a closure
+    /// that SQLite aborts, tried again and again, keeps all others from ever being committed.
+    share: usize,
+}
+
+impl Default for Rhythm {
+    fn default() -> Self {
+        Self {
+            callers: 0,
+            commit: Duration::ZERO,
+            share: usize::MAX,
+        }
+    }
 }
 
 impl Rhythm {
@@ -62,8 +74,10 @@ impl Writer {
         let began = Instant::now();
         let mut done: Done = Vec::new();
         let mut lingered = false;
-        while done.len() < self.options.batch_closures && began.elapsed() < self.options.batch_time
-        {
+        let most = self.options.batch_closures.min(self.rhythm.share);
+        // One is always taken.
+        let mut taken = 0;
+        while taken == 0 || (done.len() < most && began.elapsed() < self.options.batch_time) {
             let Some(mut job) = queue.pop(Ticket::MAX) else {
                 if !lingered && self.linger(queue, done.len()) {
                     lingered = true;
@@ -71,6 +85,7 @@ impl Writer {
                 }
                 break;
             };
+            taken += 1;
             self.recorder.queue_depth(queue.len());
             self.recorder.queue_wait(job.queued().elapsed());
             match self.run_closure(job.as_mut()) {
@@ -78,6 +93,7 @@ impl Writer {
                 Ran::RolledBack(error) => self.answer(job, Err(error)),
                 Ran::Lost(error) => {
                     self.changes.forget();
+                    self.rhythm.share = 1;
                     let reason = Arc::new(error.echo());
                     self.answer(job, Err(error));
                     self.abort(done, &reason);
@@ -90,7 +106,8 @@ impl Writer {
 
     /// Waits for callers that are likely to come, if the batch is small without them. Whether anybody came.
     fn linger(&self, queue: &Queue<Box<dyn Job>>, have: usize) -> bool {
-        let expected = self.rhythm.callers.min(self.options.batch_closures);
+        let most = self.options.batch_closures.min(self.rhythm.share);
+        let expected = self.rhythm.callers.min(most);
         let patience = self.rhythm.patience(self.options.batch_delay);
         if have >= expected || patience.is_zero() || self.options.batch_delay.is_zero() {
             return false;
@@ -110,7 +127,10 @@ impl Writer {
         let connection = &self.connection;
         let savepoint = match ClosureSavepoint::begin(connection) {
             Ok(savepoint) => savepoint,
-            Err(error) => return Ran::Lost(error),
+            Err(error) => {
+                self.roll_back();
+                return Ran::Lost(error);
+            }
         };
         self.changes.begin_closure();
         let mut result = {
@@ -119,6 +139,7 @@ impl Writer {
             span.in_scope(|| job.run(&WriteTransaction::new(connection)))
         };
         self.recorder.query(QueryKind::Write, watch.elapsed());
+        self.opener.reassert(connection);
         if self.guard.expired() {
             result = Err(self.late("the closure"));
         }
@@ -157,6 +178,7 @@ impl Writer {
             Ok(()) => {
                 let elapsed = started.elapsed();
                 self.recorder.commit(elapsed, done.len());
+                self.rhythm.share = self.rhythm.share.saturating_mul(2);
                 self.rhythm.after(done.len(), queue.len(), elapsed);
                 self.changes.publish();
                 for job in done {
@@ -166,6 +188,7 @@ impl Writer {
             }
             Err(error) => {
                 self.changes.forget();
+                self.rhythm.share = 1;
                 self.roll_back();
                 if leaves_doubt(&error) {
                     // Whether the disk has it, nobody knows: nobody is told that nothing was written.

@@ -20,7 +20,7 @@ pub(super) struct Cancellable {
 pub(super) struct Waiting {
     state: Arc<Mutex<State>>,
     guard: Arc<Guard>,
-    handle: InterruptHandle,
+    handle: Option<InterruptHandle>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,9 @@ impl Drop for Waiting {
         if *state == State::Wanted {
             *state = State::Cancelled;
             self.guard.cancel(true);
-            self.handle.interrupt();
+            if let Some(handle) = &self.handle {
+                handle.interrupt();
+            }
         }
     }
 }

@@ -84,6 +84,8 @@ impl Subscription {
 
     fn notification(&self, received: Result<Change, u64>) -> Option<Notification> {
         match received {
+            // Somebody subscribed in the middle of it.
+            Ok(change) if change.tables.is_empty() => Some(Notification::Missed(1)),
             Ok(change) => {
                 let wanted = self.tables.as_ref().is_none_or(|wanted| {
                     let meant = |table: &str| wanted.iter().any(|w| w.eq_ignore_ascii_case(table));
@@ -125,7 +127,7 @@ impl Publisher {
 
     pub(super) fn tracker(&self) -> Tracker {
         Tracker {
-            sender: Some(self.sender.clone()),
+            sender: self.sender.clone(),
             touched: Arc::default(),
             hooked: false,
         }
@@ -134,7 +136,7 @@ impl Publisher {
 
 /// Notes what the writer's closures change, while somebody wants to know.
 pub(super) struct Tracker {
-    sender: Option<broadcast::Sender<Change>>,
+    sender: broadcast::Sender<Change>,
     touched: Arc<Mutex<Touched>>,
     hooked: bool,
 }
@@ -158,10 +160,7 @@ impl Touched {
 impl Tracker {
     /// Before a transaction: listens if there are subscribers.
     pub(super) fn prepare(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let wanted = self
-            .sender
-            .as_ref()
-            .is_some_and(|sender| sender.receiver_count() > 0);
+        let wanted = self.sender.receiver_count() > 0;
         if wanted == self.hooked {
             return Ok(());
         }
@@ -177,6 +176,11 @@ impl Tracker {
         }
         self.hooked = wanted;
         Ok(())
+    }
+
+    /// The connection is another.
+    pub(super) fn unhooked(&mut self) {
+        self.hooked = false;
     }
 
     pub(super) fn begin_closure(&self) {
@@ -202,13 +206,12 @@ impl Tracker {
 
     /// The transaction was committed.
     pub(super) fn publish(&self) {
-        if !self.hooked {
-            return;
-        }
         let tables = core::mem::take(&mut lock(&self.touched).tables);
-        if let (false, Some(sender)) = (tables.is_empty(), &self.sender) {
+        // Who subscribed after the transaction began is told that there was something.
+        let unseen = !self.hooked && self.sender.receiver_count() > 0;
+        if unseen || !tables.is_empty() {
             // Whoever subscribed may be gone.
-            drop(sender.send(Change {
+            drop(self.sender.send(Change {
                 tables: tables.into(),
                 committed: Instant::now(),
             }));

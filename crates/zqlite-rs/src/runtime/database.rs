@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::asynchronous::AsyncDatabase;
 use super::changes::Subscription;
@@ -131,13 +132,18 @@ impl Database {
         F: FnOnce(&WriteTransaction<'_>) -> Result<T, Error> + Send + 'static,
     {
         let manner = Manner {
-            serves: true,
+            // Whoever serves waits for others' closures, checkpoints and locks: not with a deadline.
+            serves: deadline.is_none(),
             waits,
         };
         let (mut place, mut reply) = self.core.submit(closure, deadline, manner)?;
         let mut early = None;
-        place.serve(deadline, || {
-            early = reply.try_recv().ok();
+        place.serve(|| {
+            early = match reply.try_recv() {
+                Ok(result) => Some(result),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Closed) => Some(Err(self.core.closed())),
+            };
             early.is_some()
         });
         if let Some(result) = early {

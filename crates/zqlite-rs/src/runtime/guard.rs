@@ -159,7 +159,9 @@ impl Guard {
     }
 
     fn authorize(&self, kind: Kind, context: &AuthContext<'_>) -> Authorization {
-        if self.within.load(Ordering::Relaxed) && is_denied(kind, &context.action) {
+        // Statements may be too short, each by itself, for a look at the deadline.
+        if self.within.load(Ordering::Relaxed) && (is_denied(kind, &context.action) || self.stops())
+        {
             Authorization::Deny
         } else {
             Authorization::Allow
@@ -190,6 +192,9 @@ pub(super) fn connect(opener: &Opener, kind: Kind) -> Result<(Connection, Arc<Gu
     let watched = &mut connection;
     observe::trace(watched)?;
     watched.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || clock.stops()))?;
+    // Whatever way a closure finds to a COMMIT, or out of the transaction: nothing is committed while it runs.
+    let committing = Arc::clone(&guard);
+    watched.commit_hook(Some(move || committing.within.load(Ordering::Relaxed)))?;
     Ok((connection, guard))
 }
 
@@ -204,6 +209,10 @@ fn is_denied(kind: Kind, action: &AuthAction<'_>) -> bool {
                 *code,
                 rusqlite::ffi::SQLITE_ATTACH | rusqlite::ffi::SQLITE_DETACH
             )
+        }
+        // It would stay for the closures of others.
+        AuthAction::Insert { table_name } => {
+            matches!(*table_name, "sqlite_temp_master" | "sqlite_temp_schema")
         }
         AuthAction::Savepoint { savepoint_name, .. } => savepoint_name
             .get(..RESERVED_SAVEPOINTS.len())

@@ -70,13 +70,35 @@ where
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, outcome: Result<(), Error>) {
-        let result = outcome.and_then(|()| {
-            let lost = || Error::Panicked("the closure was never run".to_owned());
-            self.value.take().ok_or_else(lost)
-        });
-        // Whoever asked may be gone.
-        drop(self.reply.send(result));
+    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
+        let Self {
+            closure,
+            mut value,
+            reply,
+            ..
+        } = *self;
+        // The caller is told first. What is left then is destroyed by the application's own code, which may panic; so
+        // may what the caller does not take.
+        for left in [
+            caught(|| {
+                let result = outcome.and_then(|()| {
+                    let lost = || Error::Panicked("the closure was never run".to_owned());
+                    value.take().ok_or_else(lost)
+                });
+                drop(reply.send(result));
+                Ok(())
+            }),
+            caught(move || {
+                drop(value);
+                Ok(())
+            }),
+            caught(move || {
+                drop(closure);
+                Ok(())
+            }),
+        ] {
+            drop(left);
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {

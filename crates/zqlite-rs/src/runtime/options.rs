@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use crate::migrations::Migrations;
 
+/// How many connections may read one database.
+pub const READERS_MAX: usize = 1_024;
+/// More than anybody waits; SQLite counts in milliseconds.
+const BUSY_TIMEOUT_MAX: Duration = Duration::from_hours(24);
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,10 +112,10 @@ impl Options {
         self
     }
 
-    /// How long to wait for the lock of another process (default 5 s).
+    /// How long to wait for the lock of another process (default 5 s, at most a day).
     #[must_use]
-    pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout;
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout.min(BUSY_TIMEOUT_MAX);
         self
     }
 
@@ -146,15 +151,11 @@ impl Options {
     }
 
     /// How many connections are kept for reading at least (default 1) and at most (default twice the number of
-    /// processors, from 4 to 64).
+    /// processors, from 4 to 64; at most [`READERS_MAX`]).
     #[must_use]
-    pub const fn readers(mut self, min: usize, max: usize) -> Self {
-        self.max_readers = if max == 0 { 1 } else { max };
-        self.min_readers = if min < self.max_readers {
-            min
-        } else {
-            self.max_readers
-        };
+    pub fn readers(mut self, min: usize, max: usize) -> Self {
+        self.max_readers = max.clamp(1, READERS_MAX);
+        self.min_readers = min.min(self.max_readers);
         self
     }
 
@@ -172,7 +173,7 @@ impl Options {
         self
     }
 
-    /// How long the check of a connection that was used before may take (default 5 s).
+    /// How long the check of a connection that was idle may take (default 5 s).
     #[must_use]
     pub const fn recycle_timeout(mut self, timeout: Duration) -> Self {
         self.recycle_timeout = timeout;
@@ -186,8 +187,8 @@ impl Options {
         self
     }
 
-    /// Whether a connection must answer a query each time before it is handed out (default no: its state is checked
-    /// always).
+    /// Whether a connection must answer a query each time before it is handed out (default no: only after it was idle for a
+    /// second. Whether it was left in order is checked always).
     #[must_use]
     pub const fn health_check(mut self, whether: bool) -> Self {
         self.health_check = whether;

@@ -1,6 +1,7 @@
 //! Connections that read, in a pool.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,9 @@ use deadpool::managed::{
     Timeouts,
 };
 use rusqlite::{Connection, InterruptHandle};
+use tokio::sync::Notify;
 
+use super::ffi;
 use super::guard::{self, Guard, Kind};
 use super::job::caught;
 use super::keeper::Keeper;
@@ -18,25 +21,42 @@ use super::options::Options;
 use super::sync::lock;
 use super::transaction::run;
 use super::wait::block_on;
-use super::writer::configure;
+use super::writer::{configure, explained, is_out_of_date};
 use crate::Error;
 use crate::builder::Opener;
 use crate::observe::{ClosedBecause, PoolStatus, QueryKind, Recorder, Span, Stopwatch, TimedOutAt};
 
+/// After having been idle for so long a connection is checked: the file's key may have been replaced meanwhile.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// A connection of the pool.
 pub(super) struct Reader {
-    connection: Connection,
+    /// `None` while it is checked.
+    connection: Option<Connection>,
     guard: Arc<Guard>,
+    /// Whether it had an error that another connection need not have.
+    broken: AtomicBool,
 }
 
 /// A reader that was taken out. Dropped, it goes back.
 pub(super) struct Lent {
-    reader: Object<Manager>,
+    /// `None` only while it is dropped.
+    reader: Option<Object<Manager>>,
+    guard: Arc<Guard>,
+    opener: Arc<Opener>,
+    /// The span of whoever took it.
+    caller: Span,
     since: Stopwatch,
     recorder: Recorder,
     path: Arc<PathBuf>,
-    /// The span of whoever took it out: its closure may run on another thread.
-    caller: Span,
+    lending: Arc<Lending>,
+}
+
+/// How many readers are out, for whoever waits for all of them.
+#[derive(Default)]
+struct Lending {
+    out: AtomicUsize,
+    back: Notify,
 }
 
 pub(super) struct Readers {
@@ -46,6 +66,7 @@ pub(super) struct Readers {
     recorder: Recorder,
     path: Arc<PathBuf>,
     guards: Arc<Mutex<Vec<Weak<Guard>>>>,
+    lending: Arc<Lending>,
 }
 
 /// Opens and checks readers, for `deadpool`.
@@ -78,19 +99,35 @@ impl managed::Manager for Manager {
         Ok(reader)
     }
 
-    async fn recycle(&self, reader: &mut Reader, _metrics: &Metrics) -> RecycleResult<Error> {
-        let healthy = if self.options.health_check {
-            reader.is_clean() && reader.answers()
-        } else {
-            reader.is_clean()
-        };
+    async fn recycle(&self, reader: &mut Reader, metrics: &Metrics) -> RecycleResult<Error> {
+        let idle = self.options.health_check || metrics.last_used() >= IDLE;
+        let healthy = reader.is_in_order() && (!idle || self.answers(reader).await);
         if healthy {
             Ok(())
         } else {
             self.recorder.pool_closed(ClosedBecause::Unhealthy);
-            Err(RecycleError::message(
-                "left in a transaction, or out of order",
-            ))
+            Err(RecycleError::message("out of order"))
+        }
+    }
+}
+
+impl Manager {
+    /// Whether a reader still reads. It may have to wait for the disk, or for a lock.
+    async fn answers(&self, reader: &mut Reader) -> bool {
+        let Some(connection) = reader.connection.take() else {
+            return false;
+        };
+        let asked = self.keeper.run_blocking(move || {
+            let schema = "SELECT count(*) FROM sqlite_schema";
+            let rows = connection.query_row(schema, [], |row| row.get::<_, i64>(0));
+            Ok((connection, rows.is_ok()))
+        });
+        match asked.await {
+            Ok((connection, answers)) => {
+                reader.connection = Some(connection);
+                answers
+            }
+            Err(_) => false,
         }
     }
 }
@@ -100,25 +137,34 @@ impl Reader {
         let (connection, guard) = guard::connect(opener, Kind::Reader)?;
         configure(&connection, options)?;
         connection.pragma_update(None, "query_only", true)?;
-        Ok(Self { connection, guard })
+        Ok(Self {
+            connection: Some(connection),
+            guard,
+            broken: AtomicBool::new(false),
+        })
     }
 
-    /// Whether no transaction is open.
-    fn is_clean(&self) -> bool {
-        self.connection.is_autocommit() || run(&self.connection, "ROLLBACK").is_ok()
-    }
-
-    fn answers(&self) -> bool {
-        let rows = self
-            .connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
-                row.get::<_, i64>(0)
-            });
-        rows.is_ok()
+    /// Whether it had no error, and is in no transaction.
+    fn is_in_order(&self) -> bool {
+        let is_clean = |connection: &Connection| {
+            connection.is_autocommit() || run(connection, "ROLLBACK").is_ok()
+        };
+        !self.broken.load(Ordering::Relaxed) && self.connection.as_ref().is_some_and(is_clean)
     }
 }
 
 impl Lent {
+    /// The parts, which are there until this is dropped.
+    fn parts(&self) -> Result<(&Reader, &Connection), Error> {
+        let parts = self.reader.as_deref().and_then(|reader| {
+            let connection = reader.connection.as_ref()?;
+            Some((reader, connection))
+        });
+        parts.ok_or_else(|| Error::Closed {
+            path: self.path.to_path_buf(),
+        })
+    }
+
     /// Runs a closure, which sees one state of the database from its first statement on.
     pub(super) fn run<T>(
         &self,
@@ -126,42 +172,71 @@ impl Lent {
         closure: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let watch = Stopwatch::start();
-        let reader: &Reader = &self.reader;
-        let connection = &reader.connection;
-        run(connection, "BEGIN")?;
-        let result = {
-            let _within = reader.guard.enter(deadline);
+        let (reader, connection) = self.parts()?;
+        let result = explained(|| {
+            run(connection, "BEGIN")?;
+            let _within = self.guard.enter(deadline);
             let span = Span::read(&self.caller, self.recorder.database());
             span.in_scope(|| caught(|| closure(connection)))
-        };
+        });
         self.recorder.query(QueryKind::Read, watch.elapsed());
+        self.opener.reassert(connection);
+        ffi::reset_forgotten(connection);
         // Nothing was written: how the transaction ends makes no difference.
-        let ended = run(connection, "ROLLBACK");
+        let ended = if connection.is_autocommit() {
+            Ok(())
+        } else {
+            run(connection, "ROLLBACK")
+        };
+        ffi::reset_forgotten(connection);
         let result = match result {
-            Err(_) if reader.guard.expired() => Err(Error::TimedOut {
+            Err(_) if self.guard.expired() => Err(Error::TimedOut {
                 path: self.path.to_path_buf(),
                 what: "the closure",
             }),
             other => other,
         };
-        let value = result.map_err(|error| error.at(&self.path, "read"))?;
-        ended.map_err(|error| error.at(&self.path, "read"))?;
-        Ok(value)
+        let error = match (result, ended) {
+            (Ok(value), Ok(())) => return Ok(value),
+            (Err(error), _) | (_, Err(error)) => error,
+        };
+        if is_out_of_order(&error) {
+            reader.broken.store(true, Ordering::Relaxed);
+        }
+        Err(error.at(&self.path, "read"))
     }
 
-    pub(super) fn guard(&self) -> &Arc<Guard> {
-        &self.reader.guard
+    pub(super) const fn guard(&self) -> &Arc<Guard> {
+        &self.guard
     }
 
-    pub(super) fn interrupt_handle(&self) -> InterruptHandle {
-        self.reader.connection.get_interrupt_handle()
+    pub(super) fn interrupt_handle(&self) -> Option<InterruptHandle> {
+        self.parts()
+            .ok()
+            .map(|(_, connection)| connection.get_interrupt_handle())
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
         self.recorder.pool_use(self.since.elapsed());
+        // It goes back, or is closed with the pool, before anybody is told so.
+        drop(self.reader.take());
+        self.lending.out.fetch_sub(1, Ordering::AcqRel);
+        self.lending.back.notify_waiters();
     }
+}
+
+/// Whether an error may be the connection's, and not the file's or the statement's.
+fn is_out_of_order(error: &Error) -> bool {
+    use rusqlite::ffi;
+    is_out_of_date(error)
+        || error.extended_code().is_some_and(|code| {
+            matches!(
+                code & 0xff,
+                ffi::SQLITE_CANTOPEN | ffi::SQLITE_CORRUPT | ffi::SQLITE_IOERR | ffi::SQLITE_NOTADB
+            )
+        })
 }
 
 impl Readers {
@@ -194,18 +269,19 @@ impl Readers {
             recorder: recorder.clone(),
             path,
             guards,
+            lending: Arc::default(),
         })
     }
 
-    fn timeouts(&self, wait: Duration) -> Timeouts {
+    fn timeouts(&self, wait: Duration, deadline: Option<Instant>) -> Timeouts {
+        let mut create = self.options.create_timeout;
+        if let Some(deadline) = deadline {
+            create = create.min(deadline.saturating_duration_since(Instant::now()));
+        }
         Timeouts {
             wait: Some(wait),
-            create: Some(self.options.create_timeout),
-            // What is checked without a query takes no time.
-            recycle: self
-                .options
-                .health_check
-                .then_some(self.options.recycle_timeout),
+            create: Some(create),
+            recycle: Some(self.options.recycle_timeout),
         }
     }
 
@@ -217,15 +293,23 @@ impl Readers {
     /// Takes a reader out.
     pub(super) async fn get(&self, deadline: Option<Instant>) -> Result<Lent, Error> {
         let watch = Stopwatch::start();
-        let found = match self.pool.timeout_get(&self.timeouts(Duration::ZERO)).await {
+        let found = match self
+            .pool
+            .timeout_get(&self.timeouts(Duration::ZERO, deadline))
+            .await
+        {
             Err(PoolError::Timeout(TimeoutType::Wait)) => self.wait(deadline).await,
             Err(PoolError::NoRuntimeSpecified) => return Err(self.closed()),
             found => found,
         };
         self.recorder.pool_wait(watch.elapsed());
         let reader = found.map_err(|error| self.pool_error(error))?;
+        self.lending.out.fetch_add(1, Ordering::AcqRel);
         Ok(Lent {
-            reader,
+            guard: Arc::clone(&reader.guard),
+            opener: Arc::clone(&self.pool.manager().opener),
+            reader: Some(reader),
+            lending: Arc::clone(&self.lending),
             since: Stopwatch::start(),
             recorder: self.recorder.clone(),
             path: Arc::clone(&self.path),
@@ -240,7 +324,7 @@ impl Readers {
         }
         let span = Span::checkout(self.recorder.database());
         // A patience of zero would be taken for not waiting at all, which has been tried.
-        let timeouts = self.timeouts(patience.max(Duration::from_nanos(1)));
+        let timeouts = self.timeouts(patience.max(Duration::from_nanos(1)), deadline);
         span.instrument(self.pool.timeout_get(&timeouts)).await
     }
 
@@ -338,40 +422,23 @@ impl Readers {
 
     /// Hands out no more, and waits until all are back; `false` if that is not before the deadline.
     pub(super) async fn close(&self, deadline: Option<Instant>) -> bool {
-        // All permits, one after the other: whoever holds them all holds all connections.
-        let mut held = Vec::new();
-        let mut all = true;
-        while held.len() < self.options.max_readers && !self.pool.is_closed() {
-            let status = self.pool.status();
-            if status.size == status.available {
-                break;
+        self.pool.close();
+        loop {
+            let back = self.lending.back.notified();
+            if self.lending.out.load(Ordering::Acquire) == 0 {
+                return true;
             }
-            match self.get(deadline).await {
-                Ok(lent) => held.push(lent),
-                Err(_) => {
-                    all = false;
-                    break;
+            match deadline {
+                None => back.await,
+                Some(deadline) => {
+                    if tokio::time::timeout_at(deadline.into(), back)
+                        .await
+                        .is_err()
+                    {
+                        return self.lending.out.load(Ordering::Acquire) == 0;
+                    }
                 }
             }
-        }
-        self.shut();
-        drop(held);
-        all
-    }
-
-    fn shut(&self) {
-        let open = self.pool.status().size;
-        self.pool.close();
-        for _ in 0..open {
-            self.recorder.pool_closed(ClosedBecause::Shutdown);
-        }
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        if !self.pool.is_closed() {
-            self.shut();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the synchronous and the asynchronous face share.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,6 +11,7 @@ use super::changes::Publisher;
 use super::database::Status;
 use super::job::{Job, Reply, job};
 use super::keeper::Keeper;
+use super::log::Aim;
 use super::options::Options;
 use super::queue::{Manner, Queue, Refused, Serving, Ticket};
 use super::readers::Readers;
@@ -47,7 +48,22 @@ struct Writing {
 
 thread_local! {
     /// The database whose closure this thread runs: its writer does not wait for itself.
-    static WITHIN: Cell<usize> = const { Cell::new(0) };
+    static WITHIN: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Entered;
+
+impl Entered {
+    fn new(id: usize) -> Self {
+        WITHIN.with_borrow_mut(|within| within.push(id));
+        Self
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        WITHIN.with_borrow_mut(Vec::pop);
+    }
 }
 
 impl Writing {
@@ -55,29 +71,28 @@ impl Writing {
         core::ptr::from_ref(self).addr()
     }
 
-    fn serve(&self, until: Option<Instant>) {
-        let before = WITHIN.replace(self.id());
+    fn serve(&self) {
+        let _entered = Entered::new(self.id());
         match lock(&self.writer).as_mut() {
-            Some(writer) => writer.serve(&self.queue, until),
+            Some(writer) => writer.serve(&self.queue),
             None => {
                 while let Some(job) = self.queue.pop(Ticket::MAX) {
                     job.finish(Err(read_only(&self.path)));
                 }
             }
         }
-        WITHIN.set(before);
     }
 
     /// Whether this thread runs a closure of this writer, which would wait for itself.
     fn is_within(&self) -> bool {
-        WITHIN.get() == self.id()
+        WITHIN.with_borrow(|within| within.contains(&self.id()))
     }
 
     /// The writer's thread.
     fn run(&self) {
         while let Some(serving) = self.queue.wait() {
             while self.queue.len() > 0 {
-                self.serve(None);
+                self.serve();
             }
             drop(serving);
         }
@@ -132,6 +147,7 @@ impl Core {
             .name("zqlite-writer".to_owned())
             .spawn(move || served.run())
             .map_err(super::keeper::no_thread)?;
+        recorder.writer_up(!opener.is_read_only());
         Ok(Self {
             path: opener.path().to_owned(),
             options,
@@ -211,7 +227,7 @@ impl Core {
     pub(super) fn checkpoint(&self) -> Result<(), Error> {
         self.check_not_within()?;
         match lock(&self.writing.writer).as_mut() {
-            Some(writer) => writer.checkpoint("TRUNCATE").map(drop),
+            Some(writer) => writer.checkpoint(Aim::Empty).map(drop),
             None if self.writing.queue.is_closed() => Err(self.closed()),
             None => Err(read_only(&self.path)),
         }
@@ -240,9 +256,13 @@ impl Core {
 
     /// Waits for the writer's end. Must not run on its thread.
     pub(super) fn join(&self) {
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread
-            && thread.thread().id() != std::thread::current().id()
+        // Held meanwhile: whoever else waits for the end waits here.
+        let mut thread = lock(&self.thread);
+        let is_own = thread
+            .as_ref()
+            .is_some_and(|thread| thread.thread().id() == std::thread::current().id());
+        if let Some(thread) = thread.take()
+            && !is_own
         {
             drop(thread.join());
         }
@@ -252,7 +272,10 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.stop();
-        self.join();
+        // A task must not block its executor: there the writer ends by itself.
+        if tokio::runtime::Handle::try_current().is_err() {
+            self.join();
+        }
         self.recorder.writer_up(false);
     }
 }
@@ -265,13 +288,13 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Serves the queue, if that has fallen to this caller, until his own closure has a result or his time is up.
-    pub(super) fn serve(&mut self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) {
+    /// Serves the queue, if that has fallen to this caller, until his own closure has a result.
+    pub(super) fn serve(&mut self, mut done: impl FnMut() -> bool) {
         let Some(serving) = self.serving.take() else {
             return;
         };
-        while !done() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            self.core.writing.serve(deadline);
+        while !done() {
+            self.core.writing.serve();
         }
         drop(serving);
     }

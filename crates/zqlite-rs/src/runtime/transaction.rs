@@ -38,7 +38,9 @@ impl<'c> WriteTransaction<'c> {
                 Ok(value)
             }
             Err(error) => {
-                self.execute_batch("ROLLBACK TO nested; RELEASE nested")?;
+                if !self.is_autocommit() {
+                    self.execute_batch("ROLLBACK TO nested; RELEASE nested")?;
+                }
                 Err(error)
             }
         }
@@ -77,8 +79,8 @@ impl<'c> ClosureSavepoint<'c> {
     }
 }
 
-/// Executes a statement of ours, which stays prepared.
+/// Executes a statement of ours. Not from the cache: from there a closure could take it, past the authorizer.
 pub(super) fn run(connection: &Connection, sql: &str) -> Result<(), Error> {
-    connection.prepare_cached(sql)?.execute([])?;
+    connection.prepare(sql)?.execute([])?;
     Ok(())
 }
