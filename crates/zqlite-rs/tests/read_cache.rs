@@ -335,7 +335,7 @@ fn a_connection_that_is_told_to_keep_nothing_reads_every_page_again() {
 fn whoever_gives_sqlite_little_memory_means_the_kept_pages_too() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("a.db");
-    let writer = support::create(&path);
+    let writer = create(&path);
     writer
         .execute_batch(
             "CREATE TABLE big(id INTEGER PRIMARY KEY, body BLOB);

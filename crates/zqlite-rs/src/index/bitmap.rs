@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # let db = rusqlite::Connection::open_in_memory()?;
-//! # zqlite::index::register(&db)?;
+//! # zqlite::index::register(&db).unwrap();
 //! db.execute_batch(
 //!     "CREATE TABLE peers(id INTEGER PRIMARY KEY, os TEXT, region TEXT);
 //!      INSERT INTO peers(os, region) VALUES ('linux', 'eu'), ('linux', 'us'), ('macos', 'eu');

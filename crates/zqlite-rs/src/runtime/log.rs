@@ -1,12 +1,11 @@
 //! The write-ahead log, and when it is moved into the database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rusqlite::hooks::Wal;
 
+use super::ffi;
 use super::options::Options;
 use super::writer::Writer;
 use crate::Error;
@@ -21,9 +20,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 /// What is known of the write-ahead log.
 pub(super) struct Log {
     /// Its pages after the last commit: SQLite tells it.
-    pages: Arc<AtomicU32>,
-    /// Those after the commit before.
-    before: u32,
+    pages: u32,
     page_size: u64,
     /// At how many pages the next checkpoint is tried.
     next: u32,
@@ -31,28 +28,18 @@ pub(super) struct Log {
 
 impl Log {
     /// Has SQLite tell how long the log is, in the place of its own checkpoints: ours come after the acknowledgement.
-    pub(super) fn watch(connection: &mut Connection, options: &Options) -> Result<Self, Error> {
-        let pages = Arc::new(AtomicU32::new(0));
-        let told = Arc::clone(&pages);
-        connection.wal_hook(Some(move |_: &mut Wal, pages: core::ffi::c_int| {
-            told.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        }))?;
+    pub(super) fn watch(connection: &Connection, options: &Options) -> Result<Self, Error> {
+        ffi::note_log_pages(connection);
         let page_size: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         Ok(Self {
-            pages,
-            before: 0,
+            pages: 0,
             page_size: page_size.into(),
             next: options.checkpoint_pages,
         })
     }
 
-    fn pages(&self) -> u32 {
-        self.pages.load(Ordering::Relaxed)
-    }
-
     fn bytes(&self) -> u64 {
-        u64::from(self.pages()).saturating_mul(self.page_size)
+        u64::from(self.pages).saturating_mul(self.page_size)
     }
 }
 
@@ -70,11 +57,11 @@ pub(super) enum Aim {
 impl Writer {
     /// After a batch: a checkpoint, if the log has grown long enough.
     pub(super) fn tend_log(&mut self) {
-        let pages = self.log.pages();
-        if pages < self.log.before {
+        let pages = ffi::log_pages().unwrap_or(self.log.pages);
+        if pages < self.log.pages {
             self.log.next = self.options.checkpoint_pages;
         }
-        self.log.before = pages;
+        self.log.pages = pages;
         if pages >= self.log.next {
             let long = self.options.checkpoint_pages.saturating_mul(LONG);
             let aim = if pages >= long {
@@ -154,7 +141,7 @@ impl Writer {
             });
         }
         if aim != Aim::Shorter {
-            self.log.pages.store(0, Ordering::Relaxed);
+            self.log.pages = 0;
         }
         Ok(checkpoint)
     }

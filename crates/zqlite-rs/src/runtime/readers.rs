@@ -420,9 +420,21 @@ impl Readers {
         all
     }
 
+    /// Hands out no more, and closes those that are in the pool.
+    pub(super) fn shut(&self) {
+        if self.pool.is_closed() {
+            return;
+        }
+        let open = self.pool.status().size;
+        self.pool.close();
+        for _ in 0..open {
+            self.recorder.pool_closed(ClosedBecause::Shutdown);
+        }
+    }
+
     /// Hands out no more, and waits until all are back; `false` if that is not before the deadline.
     pub(super) async fn close(&self, deadline: Option<Instant>) -> bool {
-        self.pool.close();
+        self.shut();
         loop {
             let back = self.lending.back.notified();
             if self.lending.out.load(Ordering::Acquire) == 0 {

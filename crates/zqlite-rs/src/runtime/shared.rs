@@ -96,8 +96,6 @@ impl Writing {
             }
             drop(serving);
         }
-        // The last connection that is closed checkpoints, and removes the log.
-        drop(lock(&self.writer).take());
     }
 }
 
@@ -254,24 +252,31 @@ impl Core {
         self.check_not_within()
     }
 
-    /// Waits for the writer's end. Must not run on its thread.
+    /// Waits for the writer's end, and closes its connection. On the writer's own thread, where a closure may drop the last
+    /// handle, it does nothing: the connection goes with the thread.
+    ///
+    /// The last connection that is closed checkpoints, and removes the log: the readers' are closed by now. Two that are
+    /// closed at once take each other for one that stays.
     pub(super) fn join(&self) {
         // Held meanwhile: whoever else waits for the end waits here.
         let mut thread = lock(&self.thread);
         let is_own = thread
             .as_ref()
             .is_some_and(|thread| thread.thread().id() == std::thread::current().id());
-        if let Some(thread) = thread.take()
-            && !is_own
-        {
+        if is_own {
+            return;
+        }
+        if let Some(thread) = thread.take() {
             drop(thread.join());
         }
+        drop(lock(&self.writing.writer).take());
     }
 }
 
 impl Drop for Core {
     fn drop(&mut self) {
         self.stop();
+        self.readers.shut();
         // A task must not block its executor: there the writer ends by itself.
         if tokio::runtime::Handle::try_current().is_err() {
             self.join();

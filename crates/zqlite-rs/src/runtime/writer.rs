@@ -43,7 +43,7 @@ impl Writer {
         if let Some(migrations) = &options.migrations {
             migrations.to_latest(&mut connection)?;
         }
-        let log = Log::watch(&mut connection, options)?;
+        let log = Log::watch(&connection, options)?;
         Ok(Self {
             connection,
             guard,
@@ -60,8 +60,8 @@ impl Writer {
 
     /// Opens the connection anew: the file's key was replaced while it was idle, more than once.
     fn reopen(&mut self) -> Result<(), Error> {
-        let (mut connection, guard) = connect(&self.opener, &self.options)?;
-        self.log = Log::watch(&mut connection, &self.options)?;
+        let (connection, guard) = connect(&self.opener, &self.options)?;
+        self.log = Log::watch(&connection, &self.options)?;
         self.changes.unhooked();
         self.connection = connection;
         self.guard = guard;

@@ -225,3 +225,38 @@ fn shutdown_drains_and_then_everything_is_refused() {
     );
     assert!(!support::wal(&path).exists());
 }
+
+#[test]
+fn the_last_handle_can_be_dropped_by_a_closure_that_runs() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("db");
+    let last = open(&path, Options::new());
+    let database = last.to_async();
+    let (inside, enters) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (tell, ended) = std::sync::mpsc::channel();
+    tokio().block_on(async move {
+        let mut write = Box::pin(database.write(move |tx| {
+            inside.send(()).unwrap();
+            let _gone = gone.recv();
+            insert(tx, 1)?;
+            drop(last);
+            tell.send(()).unwrap();
+            Ok(())
+        }));
+        let begun = std::future::poll_fn(|context| {
+            assert!(write.as_mut().poll(context).is_pending());
+            std::task::Poll::Ready(enters.recv())
+        });
+        begun.await.unwrap();
+    });
+    // No handle is left but the closure's.
+    drop(go);
+    ended.recv().unwrap();
+    // The writer commits, closes and removes the log, when it comes to that.
+    while support::wal(&path).exists() {
+        std::thread::yield_now();
+    }
+    let rows: i64 = one(&support::open(&path), "SELECT count(*) FROM t WHERE id=1");
+    assert_eq!(rows, 1);
+}
