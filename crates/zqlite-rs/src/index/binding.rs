@@ -127,10 +127,6 @@ impl Binding {
         &self.name
     }
 
-    pub(crate) fn schema(&self) -> &str {
-        &self.schema
-    }
-
     /// The indexed columns, by their names when the index was created.
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
@@ -139,6 +135,12 @@ impl Binding {
     /// The quoted name of a shadow table.
     pub(crate) fn qualified(&self, suffix: &str) -> String {
         qualified(&self.schema, &format!("{}_{suffix}", self.name))
+    }
+
+    /// The types that the table declares for the indexed columns.
+    pub(crate) fn declared_types(&self) -> Result<Vec<String>> {
+        let view = format!("{}_{SOURCE}", self.name);
+        Source::of_view(&self.host, &self.schema, &view)?.types(&self.host)
     }
 
     // --- rows of the table ----------------------------------------------------------------------

@@ -40,14 +40,14 @@
 //!
 //! Values are the same if SQLite's `=` says so under the collation BINARY, after the column's affinity was applied to
 //! what is asked: 1 and 1.0 are the same, 'a' and 'A' are not. NULL is the same as NULL only. A condition with another
-//! collation is not met by sets.
+//! collation is not met by sets. A text that is not UTF-8 is refused when its row is written.
 
 use core::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use roaring::RoaringTreemap;
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 
 use super::binding::{Binding, CHANGED, Request, SOURCE, STATE};
 use super::fault::{Fault, Result};
@@ -183,8 +183,8 @@ impl Bitmap {
         let values = self.binding().row(id, |row| {
             row.map(|row| {
                 (1..=fields)
-                    .map(|at| Ok(row.get(at)?))
-                    .collect::<Result<Vec<Value>>>()
+                    .map(|at| value_of(id, row.get_ref(at)?))
+                    .collect::<Result<Vec<_>>>()
             })
             .transpose()
         })?;
@@ -238,7 +238,10 @@ impl Bitmap {
         self.binding().scan(|id, row| {
             rows += 1;
             let numbers = (0..self.fields())
-                .map(|field| self.stored.value(field, &row.get(field + 1)?))
+                .map(|field| {
+                    let value = value_of(id, row.get_ref(field + 1)?)?;
+                    self.stored.value(field, &value)
+                })
                 .collect::<Result<Option<Vec<i64>>>>()?;
             if (numbers.is_none() || self.stored.row(id)? != numbers) && first.is_none() {
                 first = Some(format!("row {id} is not indexed as it is in the table"));
@@ -251,6 +254,12 @@ impl Bitmap {
         }
         Ok(first)
     }
+}
+
+/// A value of the table.
+fn value_of(id: i64, value: ValueRef<'_>) -> Result<Value> {
+    Value::try_from(value)
+        .map_err(|_| Fault::mismatch(format!("row {id} cannot be indexed: a text is not UTF-8")))
 }
 
 impl Module for Bitmap {

@@ -272,6 +272,21 @@ fn what_cannot_be_indexed_is_refused() {
     }
 }
 
+#[test]
+fn a_text_that_is_not_utf_8_is_refused() {
+    let db = peers();
+    for sql in [
+        "INSERT INTO peers(id, os) VALUES (70, CAST(x'ff' AS TEXT))",
+        "UPDATE peers SET any = CAST(x'ff' AS TEXT) WHERE id = 2",
+    ] {
+        let refused = db.execute(sql, []);
+        assert_eq!(code(refused), rusqlite::ffi::SQLITE_MISMATCH, "{sql}");
+    }
+    assert_agrees(&db);
+    let asked = "SELECT rowid FROM peer_tags WHERE os = CAST(x'ff' AS TEXT)";
+    assert!(message(try_ids(&db, asked)).contains("not UTF-8"));
+}
+
 /// Values that are the same, nearly the same, or look the same.
 const VALUES: [&str; 12] = [
     "NULL",

@@ -14,3 +14,4 @@ mod bitmap;
 mod cidr;
 mod example;
 mod history;
+mod runtime;

@@ -20,6 +20,7 @@ pub(super) struct Source {
 
 impl Source {
     /// A table that an index can be bound to: one with an INTEGER PRIMARY KEY, since VACUUM keeps no other row numbers.
+    /// No pragma is asked: an authorizer may deny it.
     pub(super) fn of_table(
         host: &Host,
         schema: &str,
@@ -34,16 +35,15 @@ impl Source {
         let name = qualified(schema, &table);
         // Tells "no such table" from the rest.
         drop(host.prepare(&format!("SELECT * FROM {name}"))?);
-        // The name of a result is that of the column behind it.
+        // The name of a result is that of the column behind it; of none, it is one of these.
         let key = match host.prepare(&format!("SELECT _rowid_ FROM {name}")) {
             Ok(statement) => statement.column_name(0)?.to_owned(),
             Err(_) => return Err(no_key()),
         };
-        let primary: Vec<String> = host
-            .prepare("SELECT name FROM pragma_table_info(?1, ?2) WHERE pk > 0")?
-            .query_map([&table, schema], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        if primary != [key.as_str()] {
+        if ["rowid", "oid", "_rowid_"]
+            .iter()
+            .any(|it| key.eq_ignore_ascii_case(it))
+        {
             return Err(no_key());
         }
         Ok(Self {
@@ -68,6 +68,14 @@ impl Source {
         sql.as_deref()
             .and_then(Self::parse)
             .ok_or_else(|| Fault::corrupt(format!("the view {view} is missing, or not ours")))
+    }
+
+    /// The types that the table declares for the indexed columns.
+    pub(super) fn types(&self, host: &Host) -> Result<Vec<String>> {
+        self.columns
+            .iter()
+            .map(|column| host.declared_type(&self.table, column))
+            .collect()
     }
 
     fn view(&self) -> String {

@@ -3,7 +3,7 @@
 
 use rusqlite::types::Value;
 
-use super::super::binding::{Binding, SOURCE};
+use super::super::binding::Binding;
 use super::super::fault::Result;
 use super::super::ffi::Host;
 
@@ -17,12 +17,7 @@ pub(super) enum Affinity {
 
 /// The affinities of the columns that an index sees.
 pub(super) fn of_source(binding: &Binding) -> Result<Vec<Affinity>> {
-    let view = format!("{}_{SOURCE}", binding.name());
-    let types: Vec<String> = binding
-        .host
-        .prepare("SELECT type FROM pragma_table_info(?1, ?2) WHERE cid > 0 ORDER BY cid")?
-        .query_map([view.as_str(), binding.schema()], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let types = binding.declared_types()?;
     Ok(types.iter().map(|name| Affinity::of_type(name)).collect())
 }
 

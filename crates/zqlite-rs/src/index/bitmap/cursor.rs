@@ -9,7 +9,7 @@ use super::super::fault::{Fault, Result};
 use super::super::ffi::{Args, Cell};
 use super::super::module::{self, Plan};
 use super::condition::{Asked, Kind, meet, of_words};
-use super::{Bitmap, key_of};
+use super::{Bitmap, key_of, value_of};
 
 pub(in super::super) struct Cursor {
     bitmap: Rc<Bitmap>,
@@ -76,8 +76,8 @@ impl Cursor {
                 ))
             })?;
             (1..=self.bitmap.fields())
-                .map(|at| Ok(row.get(at)?))
-                .collect::<Result<Vec<Value>>>()
+                .map(|at| value_of(id, row.get_ref(at)?))
+                .collect::<Result<Vec<_>>>()
         })?;
         let value = values.get(column).cloned().unwrap_or(Value::Null);
         self.row.replace(Some((id, values)));

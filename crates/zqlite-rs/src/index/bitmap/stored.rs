@@ -270,7 +270,8 @@ impl Stored {
         self.binding.scan(|id, row| {
             let mut values = vec![id];
             for field in 0..fields {
-                values.push(self.value_or_new(field, &row.get(field + 1)?)?);
+                let value = super::value_of(id, row.get_ref(field + 1)?)?;
+                values.push(self.value_or_new(field, &value)?);
             }
             for &value in core::iter::once(&ALL).chain(values.get(1..).unwrap_or_default()) {
                 sets.entry(value).or_default().insert(number_of(id));

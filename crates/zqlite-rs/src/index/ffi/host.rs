@@ -2,12 +2,13 @@
 
 use core::ffi::c_int;
 use core::ops::Deref;
+use core::ptr;
 use std::ffi::CString;
 
 use libsqlite3_sys as sys;
 use rusqlite::Connection;
 
-use super::{Fault, Result, check};
+use super::{Fault, Result, check, text};
 
 /// Runs SQL for a virtual table, on the connection that uses it.
 pub(crate) struct Host {
@@ -42,6 +43,30 @@ impl Host {
         };
         check(rc, "the version of the database is not known")?;
         Ok(version)
+    }
+
+    /// The type that a table declares for a column; empty if it declares none.
+    pub(crate) fn declared_type(&self, table: &str, column: &str) -> Result<String> {
+        let c_name = |name| CString::new(name).map_err(|_| Fault::usage("a zero byte in a name"));
+        let (c_table, c_column) = (c_name(table)?, c_name(column)?);
+        let mut declared = ptr::null();
+        // SAFETY: an open connection, strings that live through the call, a place for a string of SQLite's, which lives
+        // until the schema changes; what may be null is.
+        unsafe {
+            let rc = sys::sqlite3_table_column_metadata(
+                self.connection.handle(),
+                self.schema.as_ptr(),
+                c_table.as_ptr(),
+                c_column.as_ptr(),
+                &raw mut declared,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            );
+            check(rc, &format!("no such column: {table}.{column}"))?;
+            text(declared).map(str::to_owned)
+        }
     }
 
     /// Whether this connection has a write transaction open on the table's database.

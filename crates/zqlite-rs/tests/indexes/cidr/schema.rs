@@ -154,6 +154,7 @@ fn what_cannot_be_indexed_is_refused_and_leaves_nothing() {
          CREATE TABLE int_key(id INT PRIMARY KEY, a TEXT);
          CREATE TABLE two_keys(id INTEGER, other INTEGER, a TEXT, PRIMARY KEY(id, other));
          CREATE TABLE without(id INTEGER PRIMARY KEY, a TEXT) WITHOUT ROWID;
+         CREATE TABLE rowid_key(rowid TEXT PRIMARY KEY, a TEXT);
          CREATE TABLE bad(id INTEGER PRIMARY KEY, a TEXT);
          INSERT INTO bad VALUES (1, '10.0.0.0/8'), (9, '10.0.0.1/8');
          CREATE VIEW v AS SELECT id, a FROM good;",
@@ -167,6 +168,7 @@ fn what_cannot_be_indexed_is_refused_and_leaves_nothing() {
         ("main", "int_key, a", key),
         ("main", "two_keys, a", key),
         ("main", "without, a", key),
+        ("main", "rowid_key, a", key),
         ("main", "v, a", key),
         ("main", "good, missing", "no such column"),
         ("main", "missing, a", "no such table"),
