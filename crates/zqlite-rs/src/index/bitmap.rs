@@ -24,7 +24,7 @@
 //! let either = "SELECT count FROM peer_tags WHERE query = json_array('or',
 //!                   json_array('=', 'os', 'macos'), json_array('=', 'region', 'us'))";
 //! assert_eq!(number(either)?, 2);
-//! # Ok::<(), rusqlite::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Conditions on columns with `=`, `<>`, IS, IS NOT, IS NULL and IS NOT NULL that are joined by AND are met by sets; so
