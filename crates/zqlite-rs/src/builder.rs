@@ -27,6 +27,8 @@ pub(crate) use sealed::open_sealed;
 /// VACUUM INTO, which can write plaintext) and `load_extension` are denied. A program that sets an
 /// authorizer of its own replaces that denial.
 ///
+/// With feature `indexes` it knows those virtual tables, and `recursive_triggers` is on.
+///
 /// Without feature `pq` it opens and creates plain databases, with the same guards, and refuses if it was
 /// given any key.
 #[derive(Debug)]
