@@ -10,11 +10,13 @@ use zqlite::pq::page::PageSize;
 use crate::exit::Status;
 use crate::output;
 
+mod compress;
 mod copies;
 mod examples;
 mod owner;
 mod seal;
 
+pub(crate) use compress::{Compress, Decompress};
 pub(crate) use copies::{Backup, NewKeys, Restore, Salvage};
 pub(crate) use owner::{AddRecipient, Recipients, Rekey};
 pub(crate) use seal::{Anchored, Proof, Seal};
@@ -57,6 +59,12 @@ pub(crate) enum Command {
     /// Write the plain SQLite database of a sealed file
     #[command(after_help = examples::DECRYPT)]
     Decrypt(Decrypt),
+    /// Compress a column with a dictionary trained on its rows
+    #[command(after_help = examples::COMPRESS)]
+    Compress(Compress),
+    /// Make a compressed column plain again
+    #[command(after_help = examples::DECOMPRESS)]
+    Decompress(Decompress),
     /// Run SQL on a sealed database
     #[command(after_help = examples::QUERY)]
     Query(Query),
@@ -108,10 +116,12 @@ impl Command {
             | Self::Inspect(_)
             | Self::Recipients(Recipients::List { .. })
             | Self::Verify(_) => true,
+            Self::Compress(args) => args.list,
             Self::Proof(args) => args.check.is_some(),
             Self::Query(args) => !args.write,
             Self::Shell(args) => args.read_only,
             Self::Backup(_)
+            | Self::Decompress(_)
             | Self::Decrypt(_)
             | Self::Demo { .. }
             | Self::Encrypt(_)

@@ -7,6 +7,7 @@ use crate::output::Remarks;
 
 mod backup;
 mod completions;
+mod compress;
 mod decrypt;
 mod encrypt;
 mod inspect;
@@ -33,6 +34,8 @@ pub(crate) fn run(args: Zqlite) -> Result<()> {
     match args.command {
         Command::Backup(args) => backup::run(args, remarks),
         Command::Completions { shell } => completions::run(shell),
+        Command::Compress(args) => compress::run(&args, remarks),
+        Command::Decompress(args) => compress::decompress(&args, remarks),
         Command::Decrypt(args) => decrypt::run(args, remarks),
         Command::Demo { dir } => crate::demo::run(dir.as_deref()),
         Command::Encrypt(args) => encrypt::run(args, remarks),

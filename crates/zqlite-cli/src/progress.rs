@@ -30,6 +30,23 @@ impl Progress {
         Ok(Self { bar })
     }
 
+    /// The same for an operation that counts rows.
+    pub(crate) fn start_rows(what: &'static str, remarks: Remarks) -> anyhow::Result<Self> {
+        let progress = Self::start(what, remarks)?;
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} rows {eta}")?;
+        progress.bar.set_style(style);
+        Ok(progress)
+    }
+
+    /// What the library calls with the rows that are done, and all of them.
+    pub(crate) fn rows_callback(&self) -> impl FnMut(u64, u64) -> bool + '_ {
+        |done, total| {
+            self.bar.set_length(total);
+            self.bar.set_position(done);
+            !process::interrupted()
+        }
+    }
+
     /// What the library calls: shows how far it is, and says whether to go on.
     pub(crate) fn callback(&self) -> impl FnMut(zqlite::Progress) -> bool + '_ {
         |progress| {

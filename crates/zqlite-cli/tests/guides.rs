@@ -202,6 +202,11 @@ fn every_command_of_the_guide_to_indexes_does_what_the_guide_says() {
 }
 
 #[test]
+fn every_command_of_the_guide_to_compression_does_what_the_guide_says() {
+    assert_runs("compression.md", 14);
+}
+
+#[test]
 fn a_guide_is_read_as_files_and_commands() {
     let guide = "\
 Text.

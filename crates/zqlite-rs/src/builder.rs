@@ -299,6 +299,8 @@ impl Opener {
         #[cfg(feature = "indexes")]
         crate::index::register(guarded)?;
         guarded.authorizer(Some(move |context: AuthContext<'_>| rule(&context)))?;
+        #[cfg(feature = "compression")]
+        crate::compression::register(&connection)?;
         Ok(connection)
     }
 }

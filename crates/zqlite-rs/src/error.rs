@@ -246,6 +246,17 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A column cannot be compressed, retrained or decompressed as asked. The database is as it was.
+    #[cfg(feature = "compression")]
+    #[error("{table}.{column}: {what}")]
+    Column {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// What is in the way.
+        what: String,
+    },
     /// SQLite refused.
     #[cfg(feature = "rusqlite")]
     #[error(transparent)]

@@ -6,6 +6,8 @@ mod anchor;
 mod backup;
 #[cfg(feature = "rusqlite")]
 mod builder;
+#[cfg(feature = "compression")]
+pub mod compression;
 mod error;
 #[cfg(feature = "indexes")]
 pub mod index;

@@ -70,6 +70,21 @@ Examples:
   zqlite decrypt sealed.db plain.db -i me.identity --signed-by owner.verify
   pass show db | zqlite decrypt sealed.db plain.db --passphrase-file -";
 
+pub(super) const COMPRESS: &str = "\
+A view takes the name of TABLE, with triggers that write through it; docs/guides/compression.md says what differs
+from a table. The length of a compressed value tells something about it: SECURITY.md says what must not be compressed.
+
+Examples:
+  zqlite compress sealed.db peer meta -i me.identity
+  zqlite compress sealed.db peer meta -i me.identity --retrain
+  zqlite compress sealed.db -i me.identity --list";
+
+pub(super) const DECOMPRESS: &str = "\
+After the last compressed column of TABLE, the table is what it was before.
+
+Examples:
+  zqlite decompress sealed.db peer meta -i me.identity";
+
 pub(super) const QUERY: &str = "\
 JSON keeps integers exact, writes reals so that they read back the same, infinity as 1e999, blobs as
 hexadecimal text, NULL as null. A second column of the same name becomes name:1.

@@ -9,6 +9,7 @@ mod age;
 mod backup;
 mod bad_input;
 mod closed_stdout;
+mod compress;
 mod demo;
 mod interrupted;
 mod keys;

@@ -1,0 +1,189 @@
+//! Stored values that somebody made up.
+
+use rusqlite::ffi::{SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_TOOBIG};
+use rusqlite::limits::Limit;
+
+use super::*;
+
+fn functions() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    compression::register(&connection).unwrap();
+    connection
+}
+
+fn read(connection: &Connection, stored: &[u8]) -> rusqlite::Result<Value> {
+    connection.query_row("SELECT zqlite_decompress(?1)", [stored], |row| row.get(0))
+}
+
+fn store(connection: &Connection, value: &str) -> Vec<u8> {
+    connection
+        .query_row("SELECT zqlite_compress(?1, NULL)", [value], |row| {
+            row.get(0)
+        })
+        .unwrap()
+}
+
+/// A stored text whose frame says that it has so many bytes: a single segment, a length of eight bytes, and then a
+/// last block of one byte that is repeated.
+fn claims(len: u64) -> Vec<u8> {
+    let block = (1_u32 | 1 << 1 | 100 << 3).to_le_bytes();
+    [
+        &[0x7a, 0xf1, 0x13, 0xe0][..],
+        &len.to_le_bytes(),
+        &block[..3],
+        b"x",
+    ]
+    .concat()
+}
+
+#[test]
+fn a_frame_that_claims_too_much_is_refused_before_memory_is_taken() {
+    let connection = functions();
+    let right = read(&connection, &claims(100)).unwrap();
+    assert_eq!(right, Value::Text("x".repeat(100)));
+    for wrong in [99, 101, 65_536, 64 << 20] {
+        let outcome = read(&connection, &claims(wrong));
+        assert_eq!(support::code(outcome), SQLITE_CORRUPT, "{wrong}");
+    }
+    for huge in [(64 << 20) + 1, 1 << 40, u64::MAX - 2] {
+        let outcome = read(&connection, &claims(huge));
+        assert_eq!(support::code(outcome), SQLITE_TOOBIG, "{huge}");
+    }
+}
+
+#[test]
+fn the_limit_of_the_connection_counts_too() {
+    let connection = functions();
+    let value = "limit ".repeat(100_000);
+    let stored = store(&connection, &value);
+    assert_eq!(read(&connection, &stored).unwrap(), Value::Text(value));
+    connection
+        .set_limit(Limit::SQLITE_LIMIT_LENGTH, 500_000)
+        .unwrap();
+    let outcome = read(&connection, &stored);
+    assert_eq!(support::code(outcome), SQLITE_TOOBIG);
+    let small = store(&connection, &"small ".repeat(100));
+    assert!(read(&connection, &small).is_ok());
+}
+
+#[test]
+fn a_frame_that_does_not_say_how_long_it_is_is_refused() {
+    let connection = functions();
+    let content = "stream ".repeat(50);
+    let frame = zstd_stream(content.as_bytes());
+    let stored = [&[0x7a, 0xf1, 0x13][..], &frame[4..]].concat();
+    assert_eq!(support::code(read(&connection, &stored)), SQLITE_CORRUPT);
+    let right = store(&connection, &content);
+    assert_eq!(read(&connection, &right).unwrap(), Value::Text(content));
+}
+
+/// A frame without the length of its content: no single segment, a window of one kibibyte, one block as it is.
+fn zstd_stream(content: &[u8]) -> Vec<u8> {
+    let block = u32::try_from(content.len()).unwrap() << 3 | 1;
+    [
+        &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x00][..],
+        &block.to_le_bytes()[..3],
+        content,
+    ]
+    .concat()
+}
+
+#[test]
+fn a_value_that_is_cut_or_lengthened_is_refused_at_every_length() {
+    let connection = functions();
+    let stored = store(&connection, &meta(1).repeat(3));
+    for len in 2..stored.len() {
+        let outcome = read(&connection, &stored[..len]);
+        assert_eq!(support::code(outcome), SQLITE_CORRUPT, "{len}");
+    }
+    let longer = [&stored[..], &[0]].concat();
+    assert_eq!(support::code(read(&connection, &longer)), SQLITE_CORRUPT);
+    // Two frames are not one value.
+    let twice = [&stored[..], &[0x28, 0xb5, 0x2f, 0xfd], &stored[3..]].concat();
+    assert_eq!(support::code(read(&connection, &twice)), SQLITE_CORRUPT);
+    assert!(read(&connection, &stored).is_ok());
+}
+
+#[test]
+fn a_dictionary_that_nobody_has_is_named_in_the_error() {
+    let (_folder, connection) = guarded();
+    peers(&connection, 200);
+    compress(&connection, "peer", "meta").unwrap();
+    let stored: Vec<u8> = support::one(
+        &connection,
+        "SELECT meta FROM peer_zqlite_rows WHERE id = 1",
+    );
+    assert_eq!(stored[..3], [0x7a, 0xf1, 0x15]);
+    let mut other = stored.clone();
+    other[3..11].copy_from_slice(&77_i64.to_be_bytes());
+    let error = read(&connection, &other).unwrap_err();
+    assert!(
+        error.to_string().contains("no dictionary has the id 77"),
+        "{error}"
+    );
+    assert_eq!(support::code::<Value>(Err(error)), SQLITE_ERROR);
+    assert_eq!(read(&connection, &stored).unwrap(), Value::Text(meta(1)));
+}
+
+#[test]
+fn a_dictionary_that_was_altered_in_its_table_is_damage() {
+    let (folder, connection) = guarded();
+    peers(&connection, 200);
+    compress(&connection, "peer", "meta").unwrap();
+    let sum = "SELECT sum(length(meta)) FROM peer";
+    let before: i64 = support::one(&connection, sum);
+    for change in [
+        "dictionary = CAST(zeroblob(length(dictionary)) AS BLOB)",
+        "level = 4",
+        "version = 9",
+        "\"table\" = 'x'",
+    ] {
+        connection.execute_batch("BEGIN").unwrap();
+        let update = format!("UPDATE zqlite_dictionaries SET {change}");
+        connection.execute_batch(&update).unwrap();
+        connection.execute_batch("COMMIT").unwrap();
+        let other = support::open(&folder.path().join("a.db"));
+        let outcome = support::try_one::<i64>(&other, sum);
+        assert_eq!(support::code(outcome), SQLITE_CORRUPT, "{change}");
+        // Who knows the dictionary still reads what was written with it.
+        assert_eq!(support::one::<i64>(&connection, sum), before);
+        let undo = match change.split(' ').next().unwrap() {
+            "dictionary" => continue_with_backup(&connection, &folder),
+            "level" => "UPDATE zqlite_dictionaries SET level = 3".to_owned(),
+            "version" => "UPDATE zqlite_dictionaries SET version = 1".to_owned(),
+            _ => "UPDATE zqlite_dictionaries SET \"table\" = 'peer'".to_owned(),
+        };
+        connection.execute_batch(&undo).unwrap();
+        assert_eq!(
+            support::one::<i64>(&support::open(&folder.path().join("a.db")), sum),
+            before
+        );
+    }
+}
+
+/// The dictionary cannot be guessed: the column is made anew.
+fn continue_with_backup(connection: &Connection, _folder: &tempfile::TempDir) -> String {
+    // This connection still has the right one ready.
+    decompress(connection, "peer", "meta").unwrap();
+    compress(connection, "peer", "meta").unwrap();
+    "SELECT 1".to_owned()
+}
+
+#[test]
+fn a_dictionary_that_needs_itself_to_be_read_is_an_error() {
+    let (folder, connection) = guarded();
+    peers(&connection, 200);
+    compress(&connection, "peer", "meta").unwrap();
+    connection
+        .execute_batch(
+            "ALTER TABLE zqlite_dictionaries RENAME TO real;
+             CREATE TABLE zqlite_dictionaries(id, \"table\", \"column\", version, level, stored,
+               dictionary AS (zqlite_decompress(stored)));
+             INSERT INTO zqlite_dictionaries SELECT id, \"table\", \"column\", version, level,
+               (SELECT meta FROM peer_zqlite_rows WHERE id = 1) FROM real;",
+        )
+        .unwrap();
+    let other = support::open(&folder.path().join("a.db"));
+    let outcome = support::try_one::<String>(&other, "SELECT meta FROM peer WHERE id = 1");
+    assert_eq!(support::code(outcome), SQLITE_CORRUPT);
+}
