@@ -79,7 +79,11 @@ fuzz_target!(|input: &[u8]| {
 impl World {
     fn store(&self, value: &Value, dictionary: Option<i64>) -> Value {
         self.connection
-            .query_row("SELECT zqlite_compress(?1, ?2)", (value, dictionary), |row| row.get(0))
+            .query_row(
+                "SELECT zqlite_compress(?1, ?2)",
+                (value, dictionary),
+                |row| row.get(0),
+            )
             .expect("every value can be stored")
     }
 
@@ -93,7 +97,10 @@ impl World {
         assert_eq!(&self.load(&stored).expect("what was stored is read"), value);
         // Three bytes at most are added, to a blob that looks like a stored value.
         assert!(len(&stored) <= len(value) + 3);
-        assert!(len(&stored) <= len(value) || matches!(value, Value::Blob(blob) if blob.starts_with(&[0x7a, 0xf1])));
+        assert!(
+            len(&stored) <= len(value)
+                || matches!(value, Value::Blob(blob) if blob.starts_with(&[0x7a, 0xf1]))
+        );
     }
 
     fn read(&self, stored: &[u8]) {
@@ -106,7 +113,8 @@ impl World {
                 self.round_trip(&value, Some(self.dictionary));
             }
             Err(Error::SqliteFailure(error, message)) => {
-                let is_named = message.is_some_and(|text| text.contains("no dictionary has the id"));
+                let is_named =
+                    message.is_some_and(|text| text.contains("no dictionary has the id"));
                 assert!(is_named || [SQLITE_CORRUPT, SQLITE_TOOBIG].contains(&error.extended_code));
             }
             // Text need not be UTF-8 to SQLite; to this program it must.

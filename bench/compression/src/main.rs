@@ -70,10 +70,11 @@ fn main() -> Result<()> {
         .collect::<rusqlite::Result<_>>()?;
     ensure!(read == held_out, "what was read is not what was written");
     let plain: usize = held_out.iter().map(String::len).sum();
-    let stored: i64 =
-        connection.query_row("SELECT sum(length(meta)) FROM peer_zqlite_rows", [], |row| {
-            row.get(0)
-        })?;
+    let stored: i64 = connection.query_row(
+        "SELECT sum(length(meta)) FROM peer_zqlite_rows",
+        [],
+        |row| row.get(0),
+    )?;
     let saved = 100.0 * (1.0 - stored as f64 / plain as f64);
     let (compress_ns, decompress_ns) = time(&connection, &args, &held_out)?;
     let bytes = plain as f64 / held_out.len() as f64;
@@ -88,7 +89,10 @@ fn main() -> Result<()> {
     } else {
         println!(
             "{} rows of {bytes:.0} bytes, dictionary of {} trained on {} others, level {}: {saved:.1} % saved",
-            held_out.len(), done.dictionary_bytes, trained_on.len(), args.level
+            held_out.len(),
+            done.dictionary_bytes,
+            trained_on.len(),
+            args.level
         );
         println!("a row: {compress_ns:.0} ns to compress, {decompress_ns:.0} ns to decompress");
     }
@@ -110,7 +114,9 @@ fn insert(connection: &Connection, rows: &[String]) -> Result<()> {
 /// subtracted. Medians of rounds that take turns.
 fn time(connection: &Connection, args: &Args, rows: &[String]) -> Result<(f64, f64)> {
     let id: Option<i64> =
-        connection.query_row("SELECT max(id) FROM zqlite_dictionaries", [], |row| row.get(0))?;
+        connection.query_row("SELECT max(id) FROM zqlite_dictionaries", [], |row| {
+            row.get(0)
+        })?;
     let stored: Vec<Vec<u8>> = connection
         .prepare("SELECT meta FROM peer_zqlite_rows")?
         .query_map([], |row| row.get(0))?

@@ -25,17 +25,32 @@ impl Random {
 }
 
 const OS: [(&str, &[&str]); 5] = [
-    ("linux", &["6.1.0-28-amd64", "6.8.0-51-generic", "5.15.0-130-generic", "6.6.74-v8+"]),
-    ("windows", &["10.0.19045.5371", "10.0.22631.4751", "10.0.26100.2894"]),
+    (
+        "linux",
+        &[
+            "6.1.0-28-amd64",
+            "6.8.0-51-generic",
+            "5.15.0-130-generic",
+            "6.6.74-v8+",
+        ],
+    ),
+    (
+        "windows",
+        &["10.0.19045.5371", "10.0.22631.4751", "10.0.26100.2894"],
+    ),
     ("macOS", &["14.7.2", "15.2.0", "15.3.1"]),
     ("iOS", &["17.7.2", "18.2.1", "18.3.0"]),
     ("android", &["13", "14", "15"]),
 ];
-const ROLES: [&str; 10] =
-    ["web", "db", "cache", "build", "laptop", "phone", "router", "nas", "gpu", "test"];
-const SITES: [&str; 8] = ["fra1", "nyc3", "sgp1", "lon1", "sfo2", "ams3", "blr1", "syd1"];
+const ROLES: [&str; 10] = [
+    "web", "db", "cache", "build", "laptop", "phone", "router", "nas", "gpu", "test",
+];
+const SITES: [&str; 8] = [
+    "fra1", "nyc3", "sgp1", "lon1", "sfo2", "ams3", "blr1", "syd1",
+];
 const USERS: [&str; 12] = [
-    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "peggy",
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory",
+    "peggy",
 ];
 const DISTROS: [&str; 5] = ["debian", "ubuntu", "fedora", "arch", "alpine"];
 const VERSIONS: [&str; 6] = ["1.76.6", "1.78.1", "1.78.3", "1.80.0", "1.80.2", "1.74.1"];
@@ -60,7 +75,13 @@ pub(crate) fn metadata(id: u64, random: &mut Random) -> String {
     let host = format!("{role}-{site}-{:04}", random.below(10_000));
     let (a, b, c) = (64 + random.below(64), random.below(256), random.below(256));
     let port = 1_024 + random.below(60_000);
-    let public = format!("{}.{}.{}.{}", 1 + random.below(222), random.below(256), random.below(256), random.below(256));
+    let public = format!(
+        "{}.{}.{}.{}",
+        1 + random.below(222),
+        random.below(256),
+        random.below(256),
+        random.below(256)
+    );
     let latency: Value = (0..4)
         .map(|_| {
             let region = format!("{}-v4", 1 + random.below(26));

@@ -82,3 +82,31 @@ fn what_is_in_the_way_is_named_and_nothing_has_changed() {
         .fails_with(1, "it is not compressed");
     assert_eq!(bench.read("sealed.db"), before);
 }
+
+#[test]
+fn a_database_with_a_compressed_column_is_decrypted_and_sealed_again() {
+    let bench = with_rows();
+    let before = bench.query(["--csv", SUM]).ok().stdout;
+    let compress = [
+        "compress",
+        "sealed.db",
+        "peer",
+        "meta",
+        "--null-takes-default",
+    ];
+    zqlite(&bench, &compress).ok();
+    zqlite(&bench, &["decrypt", "sealed.db", "again.db"]).ok();
+    bench
+        .run([
+            "encrypt",
+            "again.db",
+            "sealed.db",
+            "-R",
+            "me.recipient",
+            "--force",
+        ])
+        .ok();
+    assert_eq!(bench.query(["--csv", SUM]).ok().stdout, before);
+    zqlite(&bench, &["decompress", "sealed.db", "peer", "meta"]).ok();
+    assert_eq!(bench.query(["--csv", SUM]).ok().stdout, before);
+}

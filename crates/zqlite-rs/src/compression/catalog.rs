@@ -177,11 +177,7 @@ pub(super) fn add_dictionary(
 }
 
 /// A dictionary by its id; one that is too large is not found.
-pub(super) fn dictionary(
-    connection: &Connection,
-    schema: &str,
-    id: i64,
-) -> rusqlite::Result<Dictionary> {
+fn dictionary(connection: &Connection, schema: &str, id: i64) -> rusqlite::Result<Dictionary> {
     let max_len = i64::try_from(MAX_DICTIONARY_LEN).unwrap_or(i64::MAX);
     let schema = schema.replace('"', "\"\"");
     let sql = format!(
@@ -199,13 +195,29 @@ pub(super) fn dictionary(
     })
 }
 
-/// The databases of a connection that have a table of dictionaries.
-pub(super) fn schemas(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+/// Looks for a dictionary in the main database, and then in the others. The first needs no pragma: there are
+/// connections on which none may be used.
+pub(super) fn find_dictionary(
+    connection: &Connection,
+    id: i64,
+) -> rusqlite::Result<Option<Dictionary>> {
+    if exists(connection)?
+        && let Some(found) = dictionary(connection, "main", id).optional()?
+    {
+        return Ok(Some(found));
+    }
     let mut statement = connection.prepare(
-        "SELECT DISTINCT schema FROM pragma_table_list WHERE name = 'zqlite_dictionaries' AND type = 'table'",
+        "SELECT DISTINCT schema FROM pragma_table_list
+         WHERE name = 'zqlite_dictionaries' AND type = 'table' AND schema <> 'main'",
     )?;
-    let names = statement.query_map([], |row| row.get(0))?;
-    names.collect()
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let schema: String = row.get(0)?;
+        if let Some(found) = dictionary(connection, &schema, id).optional()? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The id of the newest dictionary of a column. It reads no dictionary, only the index.

@@ -1,8 +1,8 @@
 //! The connection that calls a function.
 
+use rusqlite::Connection;
 use rusqlite::functions::Context;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::catalog;
 use super::dictionary::{CodecError, Dictionary};
@@ -26,16 +26,9 @@ fn with_connection<T>(
 /// where it is found.
 pub(super) fn load(context: &Context<'_>, id: i64) -> Result<Dictionary, CodecError> {
     with_connection(context, |connection| {
-        let mut found = None;
-        for schema in catalog::schemas(connection).map_err(CodecError::Sqlite)? {
-            found = catalog::dictionary(connection, &schema, id)
-                .optional()
-                .map_err(CodecError::Sqlite)?;
-            if found.is_some() {
-                break;
-            }
-        }
-        found.ok_or(CodecError::NoDictionary(id))
+        catalog::find_dictionary(connection, id)
+            .map_err(CodecError::Sqlite)?
+            .ok_or(CodecError::NoDictionary(id))
     })
 }
 

@@ -235,3 +235,28 @@ fn a_deleted_rows_text_may_survive_in_the_dictionary_until_it_is_retrained() {
     compression::recompress(&connection, "peer", "meta", 1_000, &mut |_, _| true).unwrap();
     assert!(!holds());
 }
+
+#[test]
+fn a_connection_that_may_use_no_pragma_reads_and_writes() {
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+    let (folder, connection) = guarded();
+    peers(&connection, 200);
+    compress(&connection, "peer", "meta").unwrap();
+    drop(connection);
+    let mut connection = support::open(&folder.path().join("a.db"));
+    let limited = &mut connection;
+    limited
+        .authorizer(Some(|context: AuthContext<'_>| match context.action {
+            AuthAction::Pragma { .. } => Authorization::Deny,
+            _ => Authorization::Allow,
+        }))
+        .unwrap();
+    assert!(connection.execute_batch("PRAGMA user_version").is_err());
+    let read: String = support::one(&connection, "SELECT meta FROM peer WHERE id = 7");
+    assert_eq!(read, meta(7));
+    connection
+        .execute("INSERT INTO peer VALUES (999, 'x', ?1)", [meta(999)])
+        .unwrap();
+    let read: String = support::one(&connection, "SELECT meta FROM peer WHERE id = 999");
+    assert_eq!(read, meta(999));
+}

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "pq", feature = "compression"))]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "helpers of tests may panic"
 )]
