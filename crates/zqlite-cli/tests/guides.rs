@@ -207,6 +207,11 @@ fn every_command_of_the_guide_to_compression_does_what_the_guide_says() {
 }
 
 #[test]
+fn every_command_of_the_guide_to_time_series_does_what_the_guide_says() {
+    assert_runs("timeseries.md", 12);
+}
+
+#[test]
 fn a_guide_is_read_as_files_and_commands() {
     let guide = "\
 Text.

@@ -296,11 +296,11 @@ impl Opener {
         // Some versions of rusqlite want it mutable for an authorizer, others do not.
         let guarded = &mut connection;
         self.harden(guarded)?;
+        #[cfg(feature = "compression")]
+        crate::compression::register(guarded)?;
         #[cfg(feature = "indexes")]
         crate::index::register(guarded)?;
         guarded.authorizer(Some(move |context: AuthContext<'_>| rule(&context)))?;
-        #[cfg(feature = "compression")]
-        crate::compression::register(&connection)?;
         Ok(connection)
     }
 }

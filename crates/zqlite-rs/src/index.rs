@@ -4,6 +4,7 @@
 //!
 //! - [`bitmap`]: AND, OR and NOT over columns, and counts.
 //! - [`cidr`]: which prefixes hold an address, which lie in a prefix.
+//! - [`timeseries`]: points in time, in compressed chunks; it is no index, but a table of its own.
 //!
 //! An index is bound to a table with an INTEGER PRIMARY KEY by triggers, stands in *shadow tables* beside it, and is as
 //! durable, and as sealed, as the table is: a transaction changes both or neither. A query names the index, joins it
@@ -49,6 +50,7 @@ mod fault;
 mod ffi;
 mod module;
 mod name;
+pub mod timeseries;
 
 use rusqlite::Connection;
 
@@ -71,6 +73,7 @@ pub fn register(connection: &Connection) -> Result<(), Error> {
 fn register_modules(connection: &Connection) -> Result<(), Fault> {
     ffi::register::<bitmap::Bitmap>(connection)?;
     ffi::register::<cidr::Cidr>(connection)?;
+    ffi::register::<timeseries::TimeSeries>(connection)?;
     connection.pragma_update(None, "recursive_triggers", true)?;
     Ok(())
 }

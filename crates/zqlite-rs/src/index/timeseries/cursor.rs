@@ -1,0 +1,181 @@
+//! The rows that a query finds: points, or buckets of points. Chunks are opened one at a time.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use rusqlite::types::{Value, ValueRef};
+
+use super::super::fault::{Fault, Result};
+use super::super::ffi::{Args, Cell};
+use super::super::module;
+use super::chunk::Summary;
+use super::plan::{Asked, Plan};
+use super::reader::{Reader, Step};
+use super::{TimeSeries, column};
+
+pub(in super::super) struct Cursor {
+    table: Rc<TimeSeries>,
+    /// The series that are still to be read, the next one last.
+    series: Vec<(i64, Value)>,
+    /// Those that are read: their number and name, and what is left of them.
+    current: Option<(i64, Value, Reader)>,
+    from: i64,
+    to: i64,
+    /// Width of the buckets, if there are any.
+    width: Option<i64>,
+    /// A bucket that may get more.
+    open: Option<(i64, Summary)>,
+    rows: VecDeque<(i64, Summary)>,
+}
+
+impl Cursor {
+    pub(super) const fn new(table: Rc<TimeSeries>) -> Self {
+        Self {
+            table,
+            series: Vec::new(),
+            current: None,
+            from: 0,
+            to: 0,
+            width: None,
+            open: None,
+            rows: VecDeque::new(),
+        }
+    }
+
+    /// Reads on until there is a row, or no more.
+    fn fill(&mut self) -> Result<()> {
+        while self.rows.is_empty() {
+            let Some((_, _, reader)) = &mut self.current else {
+                let Some((id, name)) = self.series.pop() else {
+                    return Ok(());
+                };
+                let reader = Reader::new(&self.table.stored, id, self.from, self.to, self.width)?;
+                self.current = Some((id, name, reader));
+                continue;
+            };
+            match reader.step(&self.table.stored)? {
+                Step::Points(points) => {
+                    for point in points {
+                        self.add(point.time, Summary::of(point.value));
+                    }
+                }
+                Step::Whole(time, summary) => self.add(time, summary),
+                Step::End => {
+                    // The last bucket is of this series: its name stays until the row is gone.
+                    match self.open.take() {
+                        Some(bucket) => self.rows.push_back(bucket),
+                        None => self.current = None,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, time: i64, summary: Summary) {
+        let Some(width) = self.width else {
+            self.rows.push_back((time, summary));
+            return;
+        };
+        let start = bucket(time, width);
+        match &mut self.open {
+            Some((own, sum)) if *own == start => sum.add(&summary),
+            open => {
+                self.rows.extend(open.replace((start, summary)));
+            }
+        }
+    }
+
+    fn row(&self) -> Result<(&(i64, Summary), i64, &Value)> {
+        match (self.rows.front(), &self.current) {
+            (Some(row), Some((id, name, _))) => Ok((row, *id, name)),
+            _ => Err(Fault::usage("there is no row")),
+        }
+    }
+}
+
+/// Where the bucket of a time begins. The lowest bucket may begin before the lowest time there is: then it begins there.
+pub(super) const fn bucket(time: i64, width: i64) -> i64 {
+    time.saturating_sub(time.rem_euclid(width))
+}
+
+impl module::Cursor for Cursor {
+    fn filter(&mut self, plan: &module::Plan<'_>, args: &Args<'_>) -> Result<()> {
+        self.rows.clear();
+        self.open = None;
+        self.current = None;
+        self.series.clear();
+        self.table.stored.check_format()?;
+        let Some(asked) = Asked::new(Plan::from_number(plan.number), args)? else {
+            return Ok(());
+        };
+        self.width = asked.width;
+        (self.from, self.to) = (asked.from, asked.to);
+        if self.from > self.to {
+            return Ok(());
+        }
+        self.series = self.table.stored.series(asked.series)?;
+        self.series.reverse();
+        self.fill()
+    }
+
+    fn next(&mut self) -> Result<()> {
+        self.rows.pop_front();
+        self.fill()
+    }
+
+    fn eof(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn column(&self, cell: &mut Cell<'_>, at: usize) -> Result<()> {
+        let ((time, summary), _, series) = self.row()?;
+        let real = |cell: &mut Cell<'_>, number: f64| {
+            // SQLite makes NULL of what is not a number.
+            cell.set(ValueRef::Real(number));
+        };
+        match at {
+            column::SERIES => cell.set(series.into()),
+            column::TIME => cell.set_int(*time),
+            column::VALUE | column::AVG => real(cell, average(summary)),
+            column::COUNT => cell.set_int(summary.count),
+            column::MIN => real(cell, summary.min),
+            column::MAX => real(cell, summary.max),
+            column::SUM => real(cell, summary.sum),
+            column::FIRST => real(cell, summary.first),
+            column::LAST => real(cell, summary.last),
+            column::BUCKET => {
+                if let Some(width) = self.width {
+                    cell.set_int(width);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        let ((time, _), series, _) = self.row()?;
+        Ok(row_number(series, *time))
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no table has 2 to the power of 53 points"
+)]
+fn average(summary: &Summary) -> f64 {
+    summary.sum / summary.count as f64
+}
+
+/// A number that no other row has, but for chance: SQLite tells rows apart by it where a condition has an OR.
+pub(super) fn row_number(series: i64, time: i64) -> i64 {
+    // SplitMix64 (Steele, Lea, Flood 2014), twice.
+    let mix = |seed: u64| {
+        let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    mix(mix(series.cast_unsigned()) ^ time.cast_unsigned()).cast_signed()
+}

@@ -1,0 +1,287 @@
+//! Writing, reading and dropping points.
+
+use super::*;
+
+#[test]
+fn points_come_back_in_the_order_of_time_however_they_were_written() {
+    let (_folder, connection) = guarded();
+    // 7 and 1,009 have no common divisor: every time once, none in order.
+    let times: Vec<i64> = (0..1_009).map(|n| n * 7 % 1_009).collect();
+    for &time in &times {
+        put(
+            &connection,
+            "a",
+            time,
+            f64::from(i32::try_from(time).unwrap()) / 4.0,
+        );
+        put(&connection, "b", -time, 1.0);
+    }
+    assert!(chunks(&connection) > 20);
+    let read = rows(&connection, "SELECT * FROM m WHERE series = 'a'");
+    assert_eq!(read.len(), 1_009);
+    for (n, row) in read.iter().enumerate() {
+        let n = i32::try_from(n).unwrap();
+        let expected = [
+            Value::Text("a".to_owned()),
+            Value::Integer(n.into()),
+            Value::Real(f64::from(n) / 4.0),
+        ];
+        assert_eq!(row[..], expected);
+    }
+    let times = integers(
+        &connection,
+        "SELECT time FROM m WHERE series = 'b' ORDER BY time",
+    );
+    assert!(times.is_sorted() && times.len() == 1_009);
+    support::assert_sound(&connection);
+}
+
+#[test]
+fn a_range_is_read_as_sqlite_compares() {
+    let (_folder, connection) = guarded();
+    for time in -300..300 {
+        put(&connection, "a", time * 10, 0.0);
+    }
+    connection
+        .execute_batch("CREATE TABLE plain(series, time INTEGER, value REAL); INSERT INTO plain SELECT * FROM m")
+        .unwrap();
+    let conditions = [
+        "time >= 100 AND time < 250",
+        "time > 100 AND time <= 250",
+        "time = 100",
+        "time = 105",
+        "time > 99.5 AND time < 110.5",
+        "time BETWEEN -55.5 AND '60'",
+        "time > 200 AND time < 100",
+        "time < 'x' AND time > 2900",
+        "time > NULL",
+        "time IN (5, 10, 10, 2990)",
+        "time >= 9223372036854775807 OR time <= -2990",
+        "time > -9223372036854775808 AND time < 1e300 AND time % 1000 = 0",
+        "time > -1e300 AND time > 2000 AND time > 2970",
+        "series = 'b' OR time = 20",
+        "series = 'a' AND time > 2950 OR series = 'a' AND time > 2970",
+    ];
+    for condition in conditions {
+        let read = |table: &str| {
+            integers(
+                &connection,
+                &format!("SELECT time FROM {table} WHERE {condition} ORDER BY time"),
+            )
+        };
+        assert_eq!(read("m"), read("plain"), "{condition}");
+        let with_series = format!("series = 'a' AND ({condition})");
+        let read = |table: &str| {
+            integers(
+                &connection,
+                &format!("SELECT time FROM {table} WHERE {with_series} ORDER BY time"),
+            )
+        };
+        assert_eq!(read("m"), read("plain"), "{with_series}");
+    }
+    assert_eq!(conditions.len(), 15);
+}
+
+#[test]
+fn a_point_takes_the_place_of_one_of_the_same_time() {
+    let (_folder, connection) = guarded();
+    for round in 1..=3 {
+        for time in 0..100 {
+            put(&connection, "a", time, f64::from(round));
+        }
+        let read: (i64, f64, f64) = connection
+            .query_row(
+                "SELECT count(*), min(value), max(value) FROM m",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .unwrap();
+        assert_eq!(read, (100, f64::from(round), f64::from(round)));
+    }
+    support::assert_sound(&connection);
+}
+
+#[test]
+fn a_series_is_a_text_or_an_integer_and_a_value_a_number() {
+    let (_folder, connection) = guarded();
+    connection
+        .execute_batch("INSERT INTO m VALUES (7, 1, 5), ('7', 1, 0.5), ('', 1, 9e999)")
+        .unwrap();
+    assert_eq!(
+        rows(&connection, "SELECT value FROM m WHERE series = 7"),
+        [[Value::Real(5.0)]]
+    );
+    assert_eq!(
+        rows(&connection, "SELECT value FROM m WHERE series = '7'"),
+        [[Value::Real(0.5)]]
+    );
+    let refused = [
+        "INSERT INTO m VALUES (NULL, 1, 1)",
+        "INSERT INTO m VALUES (x'00', 1, 1)",
+        "INSERT INTO m VALUES (1.5, 1, 1)",
+        "INSERT INTO m VALUES ('a', NULL, 1)",
+        "INSERT INTO m VALUES ('a', 1.5, 1)",
+        "INSERT INTO m VALUES ('a', 'x', 1)",
+        "INSERT INTO m VALUES ('a', 1, NULL)",
+        "INSERT INTO m VALUES ('a', 1, 'x')",
+        "INSERT INTO m VALUES ('a', 1, 9007199254740993)",
+        "INSERT INTO m(drop_before) VALUES ('x')",
+    ];
+    for sql in refused {
+        let code = support::code(connection.execute(sql, []));
+        assert_eq!(code, rusqlite::ffi::SQLITE_MISMATCH, "{sql}");
+    }
+    assert_eq!(refused.len(), 10);
+    for sql in [
+        "INSERT INTO m(series, time, value, count) VALUES ('a', 1, 1, 1)",
+        "DELETE FROM m",
+        "UPDATE m SET value = 1",
+    ] {
+        let code = support::code(connection.execute(sql, []));
+        assert_eq!(code, rusqlite::ffi::SQLITE_ERROR, "{sql}");
+    }
+    assert_eq!(
+        support::one::<i64>(&connection, "SELECT count(*) FROM m"),
+        3
+    );
+}
+
+#[test]
+fn what_is_old_is_dropped_in_whole_chunks() {
+    let (_folder, connection) = guarded();
+    for time in 0..400 {
+        put(&connection, "a", time, 1.0);
+        put(&connection, "b", time, 1.0);
+    }
+    connection
+        .execute_batch("INSERT INTO m(series, drop_before) VALUES ('a', 200), ('nobody', 300)")
+        .unwrap();
+    let oldest = |series: &str| -> i64 {
+        support::one(
+            &connection,
+            &format!("SELECT min(time) FROM m WHERE series = '{series}'"),
+        )
+    };
+    assert!((200 - 16..=200).contains(&oldest("a")), "{}", oldest("a"));
+    assert_eq!(oldest("b"), 0);
+    let kept = integers(
+        &connection,
+        "SELECT time FROM m WHERE series = 'a' AND time >= 200",
+    );
+    assert_eq!(kept, (200..400).collect::<Vec<_>>());
+    connection
+        .execute_batch("INSERT INTO m(drop_before) VALUES (9223372036854775807)")
+        .unwrap();
+    assert_eq!(
+        support::one::<i64>(&connection, "SELECT count(*) FROM m"),
+        0
+    );
+    assert_eq!(
+        support::one::<i64>(&connection, "SELECT count(*) FROM m_points"),
+        0
+    );
+    support::assert_sound(&connection);
+}
+
+#[test]
+fn retention_drops_chunks_while_others_are_written() {
+    let (_folder, connection) = guarded();
+    connection
+        .execute_batch(
+            "DROP TABLE m; CREATE VIRTUAL TABLE m USING timeseries(chunk = 16, retention = 100)",
+        )
+        .unwrap();
+    for time in 0..5_000 {
+        put(&connection, "a", time, 1.0);
+    }
+    let times = integers(&connection, "SELECT time FROM m");
+    assert!(times.is_sorted() && times.last() == Some(&4_999));
+    assert!(times.contains(&4_900), "{times:?}");
+    // A chunk more, and what has come since the last chunk was made.
+    assert!(times.len() < 100 + 16 + 16 * 8, "{}", times.len());
+}
+
+#[test]
+fn the_plan_shows_what_is_constrained() {
+    let (_folder, connection) = guarded();
+    for (condition, shown) in [
+        ("series = 'a'", "series=?"),
+        (
+            "series = 'a' AND time > 5 AND time <= 9",
+            "series=? time>? time<?",
+        ),
+        ("time = 5", "time=?"),
+        ("bucket = 10 AND series = 'a'", "series=? bucket=?"),
+        ("value > 5", "all points"),
+    ] {
+        let plan = plan(&connection, &format!("SELECT * FROM m WHERE {condition}"));
+        let scan = "SCAN m VIRTUAL TABLE INDEX ";
+        assert!(
+            plan.starts_with(scan) && plan.ends_with(&format!(":{shown}")),
+            "{plan}"
+        );
+    }
+    let sorted = "SELECT * FROM m WHERE series = 'a' ORDER BY time";
+    assert!(!plan(&connection, sorted).contains("B-TREE"));
+    let other = "SELECT * FROM m WHERE series = 'a' ORDER BY time DESC";
+    assert!(plan(&connection, other).contains("B-TREE"));
+}
+
+#[test]
+fn the_table_is_renamed_and_dropped_with_all_that_it_has() {
+    let (_folder, connection) = guarded();
+    for time in 0..100 {
+        put(&connection, "a", time, 1.0);
+    }
+    connection
+        .execute_batch("ALTER TABLE m RENAME TO \"n n\"")
+        .unwrap();
+    assert_eq!(
+        support::one::<i64>(&connection, "SELECT count(*) FROM \"n n\""),
+        100
+    );
+    connection.execute_batch("DROP TABLE \"n n\"").unwrap();
+    assert_eq!(
+        support::one::<i64>(&connection, "SELECT count(*) FROM sqlite_schema"),
+        0
+    );
+    for arguments in [
+        "chunk=15",
+        "chunk=4097",
+        "chunk=x",
+        "retention=0",
+        "what=1",
+        "16",
+    ] {
+        let sql = format!("CREATE VIRTUAL TABLE m USING timeseries({arguments})");
+        assert!(connection.execute_batch(&sql).is_err(), "{arguments}");
+    }
+    assert_eq!(
+        support::one::<i64>(&connection, "SELECT count(*) FROM sqlite_schema"),
+        0
+    );
+}
+
+#[test]
+fn points_take_little_space() {
+    let (_folder, connection) = guarded();
+    connection
+        .execute_batch("DROP TABLE m; CREATE VIRTUAL TABLE m USING timeseries; BEGIN")
+        .unwrap();
+    for n in 0..20_000_i32 {
+        let value = f64::from(n * n % 1_000) / 100.0;
+        put(
+            &connection,
+            "load",
+            1_700_000_000 + i64::from(n) * 15 + i64::from(n % 3),
+            value,
+        );
+    }
+    connection.execute_batch("COMMIT").unwrap();
+    let bytes: i64 = support::one(
+        &connection,
+        "SELECT sum(length(times) + length(numbers)) FROM m_points",
+    );
+    let points: i64 = support::one(&connection, "SELECT sum(count) FROM m_chunks");
+    assert!(points > 18_000 && bytes < points * 3, "{bytes} {points}");
+}
