@@ -31,10 +31,12 @@ mod column;
 mod dictionary;
 mod ffi;
 mod functions;
+mod moving;
 mod outline;
 mod retrain;
 mod stored;
 mod table;
+mod training;
 mod view;
 
 pub use catalog::{Column, columns};

@@ -24,7 +24,7 @@ const SUM: &str = "SELECT count(*), sum(length(meta)), max(meta) FROM peer";
 fn a_column_is_compressed_retrained_listed_and_made_plain_again() {
     let bench = with_rows();
     let before = bench.query(["--csv", SUM]).ok().stdout;
-    let run = run(
+    let run = zqlite(
         &bench,
         &[
             "compress",

@@ -1,17 +1,16 @@
 //! A column is compressed, and made plain again.
 
-use rusqlite::{Connection, Statement, ToSql, types::ToSqlOutput};
+use rusqlite::Connection;
 
 use super::catalog::{self, Column};
-use super::dictionary::{self, Dictionary, MAX_SAMPLE_LEN, SAMPLES_LEN};
+use super::dictionary::Dictionary;
+use super::moving::{bytes, copy, exists, move_sequence};
 use super::table::{Subject, Table, literal, quoted};
+use super::training::train;
 use super::{
     DEFAULT_LEVEL, DICTIONARY_LEN, MAX_DICTIONARY_LEN, MAX_LEVEL, functions, outline, view,
 };
 use crate::Error;
-
-/// After so many rows the caller hears how far it is.
-const ROWS_A_REPORT: u64 = 1_024;
 
 /// How a column is compressed.
 #[derive(Clone, Debug)]
@@ -300,14 +299,6 @@ fn id_literal(id: Option<i64>) -> String {
     id.map_or_else(|| "NULL".to_owned(), |id| id.to_string())
 }
 
-fn exists(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
-    connection.query_row(
-        "SELECT EXISTS(SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE)",
-        [name],
-        |row| row.get(0),
-    )
-}
-
 /// A view that is made anew takes its triggers along: others than ours would be lost.
 fn check_own_triggers(
     connection: &Connection,
@@ -330,166 +321,6 @@ fn check_own_triggers(
             let name: String = row.get(0)?;
             Err(subject.refused(format!("its view has a trigger of somebody else, {name}")))
         }
-    }
-}
-
-/// Copies all rows; `value` says how a column is written, if not as it is.
-fn copy(
-    connection: &Connection,
-    from: &Table,
-    to: &str,
-    value: &dyn Fn(&str) -> Option<String>,
-    progress: &mut dyn FnMut(u64, u64) -> bool,
-) -> Result<u64, Error> {
-    let rowid = from.rowid.map(str::to_owned);
-    let columns: Vec<_> = rowid
-        .into_iter()
-        .chain(from.written().map(|column| quoted(&column.name)))
-        .collect();
-    let places: Vec<_> = from
-        .rowid
-        .map(|_| "?".to_owned())
-        .into_iter()
-        .chain(
-            from.written()
-                .map(|column| value(&column.name).unwrap_or_else(|| "?".to_owned())),
-        )
-        .collect();
-    let source = quoted(&from.name);
-    let sql = format!("SELECT count(*) FROM main.{source}");
-    let total = connection
-        .query_row(&sql, [], |row| row.get::<_, i64>(0))?
-        .cast_unsigned();
-    let list = columns.join(", ");
-    let mut read = connection.prepare(&format!("SELECT {list} FROM main.{source}"))?;
-    let mut write = connection.prepare(&format!(
-        "INSERT INTO main.{}({list}) VALUES ({})",
-        quoted(to),
-        places.join(", ")
-    ))?;
-    let mut rows = read.query([])?;
-    let mut done = 0;
-    while let Some(row) = rows.next()? {
-        for at in 0..columns.len() {
-            bind(&mut write, at + 1, ToSqlOutput::Borrowed(row.get_ref(at)?))?;
-        }
-        write.raw_execute()?;
-        done += 1;
-        if done % ROWS_A_REPORT == 0 && !progress(done, total) {
-            return Err(Error::Interrupted);
-        }
-    }
-    if !progress(done, total) {
-        return Err(Error::Interrupted);
-    }
-    Ok(done)
-}
-
-fn bind(statement: &mut Statement<'_>, at: usize, value: impl ToSql) -> rusqlite::Result<()> {
-    statement.raw_bind_parameter(at, value)
-}
-
-/// AUTOINCREMENT goes on where it was.
-fn move_sequence(connection: &Connection, from: &str, to: &str) -> rusqlite::Result<()> {
-    if exists(connection, "sqlite_sequence")? {
-        connection.execute(
-            "DELETE FROM main.sqlite_sequence WHERE name = ?2 AND EXISTS(SELECT 1 FROM main.sqlite_sequence WHERE name = ?1)",
-            [from, to],
-        )?;
-        connection.execute(
-            "INSERT INTO main.sqlite_sequence(name, seq) SELECT ?2, seq FROM main.sqlite_sequence WHERE name = ?1",
-            [from, to],
-        )?;
-    }
-    Ok(())
-}
-
-fn bytes(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<u64> {
-    let sql = format!(
-        "SELECT coalesce(sum(length(CAST({} AS BLOB))), 0) FROM main.{}",
-        quoted(column),
-        quoted(table)
-    );
-    connection
-        .query_row(&sql, [], |row| row.get::<_, i64>(0))
-        .map(i64::cast_unsigned)
-}
-
-/// Trains a dictionary on the values that an expression has in a table, and adds it to the catalog. `None` if there
-/// is too little to learn from.
-pub(super) fn train(
-    connection: &Connection,
-    own: Subject<'_>,
-    table: &str,
-    expression: &str,
-    options: &Options,
-) -> Result<Option<Dictionary>, Error> {
-    let mut samples = Samples::default();
-    if options.dictionary_len > 0 {
-        let mut statement = connection.prepare(&format!(
-            "SELECT {expression} FROM main.{} WHERE typeof({}) IN ('text', 'blob')",
-            quoted(table),
-            quoted(own.column)
-        ))?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            samples.add(row.get_ref(0)?.as_bytes().unwrap_or_default());
-        }
-    }
-    let Some(bytes) = dictionary::train(&samples.bytes, &samples.lens, options.dictionary_len)
-    else {
-        return Ok(None);
-    };
-    let dictionary = Dictionary {
-        table: own.table.to_owned(),
-        column: own.column.to_owned(),
-        version: catalog::last_version(connection, own.table, own.column)? + 1,
-        level: options.level,
-        bytes,
-    };
-    catalog::add_dictionary(connection, &dictionary)?;
-    Ok(Some(dictionary))
-}
-
-/// Values from the whole of a table, evenly, without knowing how many there are: when there are too many, every second
-/// one goes, and from then on only half as many are taken.
-#[derive(Default)]
-struct Samples {
-    bytes: Vec<u8>,
-    lens: Vec<usize>,
-    seen: u64,
-    /// One of 2 to this power is taken.
-    thinned: u32,
-}
-
-impl Samples {
-    fn add(&mut self, value: &[u8]) {
-        let is_taken = self.seen.trailing_zeros() >= self.thinned;
-        self.seen += 1;
-        if !is_taken || value.is_empty() {
-            return;
-        }
-        let sample = value.get(..MAX_SAMPLE_LEN).unwrap_or(value);
-        self.bytes.extend_from_slice(sample);
-        self.lens.push(sample.len());
-        if self.bytes.len() > SAMPLES_LEN {
-            self.thin();
-        }
-    }
-
-    fn thin(&mut self) {
-        let (mut bytes, mut lens) = (Vec::with_capacity(self.bytes.len()), Vec::new());
-        let mut rest = self.bytes.as_slice();
-        for (at, len) in self.lens.iter().enumerate() {
-            let (sample, after) = rest.split_at_checked(*len).unwrap_or_default();
-            rest = after;
-            if at % 2 == 0 {
-                bytes.extend_from_slice(sample);
-                lens.push(*len);
-            }
-        }
-        (self.bytes, self.lens) = (bytes, lens);
-        self.thinned += 1;
     }
 }
 

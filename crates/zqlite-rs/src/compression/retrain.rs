@@ -4,9 +4,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::catalog::{self, Column};
-use super::column::{Options, atomically, train};
+use super::column::{Options, atomically};
 use super::functions;
 use super::table::{Subject, Table, quoted};
+use super::training::train;
 use crate::Error;
 
 /// What a new dictionary is.
