@@ -184,6 +184,25 @@ fn what_is_old_is_dropped_in_whole_chunks() {
 }
 
 #[test]
+fn dropping_what_is_old_does_not_bring_back_a_value_that_was_replaced() {
+    let (_folder, connection) = guarded();
+    for time in 0..400 {
+        put(&connection, "a", time, 1.0);
+    }
+    // Some of these still stand beside the chunk that they are to go into.
+    for time in 0..400 {
+        put(&connection, "a", time, 2.0);
+        if time % 16 == 3 {
+            let drop = "INSERT INTO m(drop_before) VALUES (?1)";
+            connection.execute(drop, [time + 1]).unwrap();
+            let old = "SELECT count(*) FROM m WHERE time <= ?1 AND value = 1";
+            let old: i64 = connection.query_row(old, [time], |row| row.get(0)).unwrap();
+            assert_eq!(old, 0, "{time}");
+        }
+    }
+}
+
+#[test]
 fn retention_drops_chunks_while_others_are_written() {
     let (_folder, connection) = guarded();
     connection

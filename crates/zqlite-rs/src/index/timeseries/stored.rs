@@ -360,7 +360,9 @@ impl Stored {
             "DELETE FROM @points WHERE chunk IN
                (SELECT id FROM @chunks WHERE last < ?2 AND (?1 IS NULL OR series = ?1))",
             "DELETE FROM @chunks WHERE last < ?2 AND (?1 IS NULL OR series = ?1)",
-            "DELETE FROM @recent WHERE time < ?2 AND (?1 IS NULL OR series = ?1)",
+            // One over a chunk that stays may hide an older value there.
+            "DELETE FROM @recent AS r WHERE time < ?2 AND (?1 IS NULL OR series = ?1) AND NOT EXISTS
+               (SELECT 1 FROM @chunks c WHERE c.series = r.series AND c.first <= r.time AND c.last >= r.time)",
         ] {
             let sql = self.sql(sql);
             self.host
