@@ -2,6 +2,8 @@
 
 use core::ffi::c_int;
 use std::path::Path;
+#[cfg(feature = "runtime")]
+use std::sync::Arc;
 
 #[cfg(feature = "rusqlite")]
 use libsqlite3_sys as sys;
@@ -203,6 +205,24 @@ impl Error {
                 what,
             },
             Self::Panicked(message) => Self::Panicked(message.clone()),
+            Self::LogPinned { path, what } => Self::LogPinned {
+                path: path.clone(),
+                what: what.clone(),
+            },
+            Self::KeyReplaced { path } => Self::KeyReplaced { path: path.clone() },
+            Self::NoKey { path } => Self::NoKey { path: path.clone() },
+            Self::Damaged { path, what } => Self::Damaged {
+                path: path.clone(),
+                what: what.clone(),
+            },
+            Self::BatchAborted { path, source } => Self::BatchAborted {
+                path: path.clone(),
+                source: Arc::clone(source),
+            },
+            Self::WriterFailed { path, source } => Self::WriterFailed {
+                path: path.clone(),
+                source: Arc::clone(source),
+            },
             other => Self::Application(other.to_string().into()),
         }
     }

@@ -32,17 +32,30 @@ impl<'c> WriteTransaction<'c> {
         closure: impl FnOnce(&Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.execute_batch("SAVEPOINT nested")?;
-        match closure(self) {
-            Ok(value) => {
-                self.execute_batch("RELEASE nested")?;
-                Ok(value)
-            }
-            Err(error) => {
-                if !self.is_autocommit() {
-                    self.execute_batch("ROLLBACK TO nested; RELEASE nested")?;
-                }
-                Err(error)
-            }
+        let nested = Nested(Some(self.connection));
+        let value = closure(self)?;
+        nested.keep();
+        self.execute_batch("RELEASE nested")?;
+        Ok(value)
+    }
+}
+
+/// Rolls a nested savepoint back unless it is kept, also where its closure panics and the one around it goes on.
+struct Nested<'c>(Option<&'c Connection>);
+
+impl Nested<'_> {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        // Where SQLite has rolled back everything, the savepoint is gone, too, and the error says so.
+        if let Some(connection) = self.0
+            && !connection.is_autocommit()
+        {
+            drop(connection.execute_batch("ROLLBACK TO nested; RELEASE nested"));
         }
     }
 }

@@ -12,6 +12,7 @@
 mod support;
 
 mod asynchronous;
+mod attacks;
 mod changes;
 mod gate;
 mod readers;
