@@ -183,19 +183,20 @@ pub(super) fn configure(connection: &Connection, options: &Options) -> Result<()
     Ok(())
 }
 
-/// Runs a statement of ours; where the VFS had a reason to refuse it, that is the error.
+/// Runs a statement; where the VFS had a reason to refuse it, that is the error.
+#[cfg(feature = "pq")]
 pub(super) fn explained<T>(statement: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    #[cfg(feature = "pq")]
     drop(crate::vfs::take_last_error());
-    statement().map_err(|error| {
-        #[cfg(feature = "pq")]
-        if error.extended_code() == Some(rusqlite::ffi::SQLITE_AUTH)
-            && let Some(reason) = crate::vfs::take_last_error()
-        {
-            return reason;
-        }
-        error
+    statement().map_err(|error| match error.extended_code() {
+        Some(rusqlite::ffi::SQLITE_AUTH) => crate::vfs::take_last_error().unwrap_or(error),
+        _ => error,
     })
+}
+
+/// Runs a statement: a plain database has no reasons of its own.
+#[cfg(not(feature = "pq"))]
+pub(super) fn explained<T>(statement: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    statement()
 }
 
 /// Whether a connection that is opened anew may succeed where this one does not.
