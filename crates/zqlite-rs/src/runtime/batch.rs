@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ffi;
-use super::guard::Within;
 use super::job::Job;
 use super::queue::{Queue, Ticket};
 use super::transaction::{ClosureSavepoint, WriteTransaction, run};
@@ -16,7 +15,7 @@ use super::writer::Writer;
 use crate::observe::{Outcome, QueryKind, Span, Stopwatch};
 use crate::{Error, ErrorKind};
 
-/// A tenth of a moving average.
+/// How many commits their mean duration looks back on.
 const WEIGHT: u32 = 8;
 
 /// What the last batches were like: how many callers are likely to come back, and how long a commit takes.
@@ -109,7 +108,7 @@ impl Writer {
         let most = self.options.batch_closures.min(self.rhythm.share);
         let expected = self.rhythm.callers.min(most);
         let patience = self.rhythm.patience(self.options.batch_delay);
-        if have >= expected || patience.is_zero() || self.options.batch_delay.is_zero() {
+        if have >= expected || patience.is_zero() {
             return false;
         }
         queue.wait_for(expected - have, Instant::now() + patience);
@@ -134,7 +133,7 @@ impl Writer {
         };
         self.changes.begin_closure();
         let mut result = {
-            let _within: Within<'_> = self.guard.enter(job.deadline());
+            let _within = self.guard.enter(job.deadline());
             let span = Span::write(job.caller(), self.recorder.database());
             span.in_scope(|| job.run(&WriteTransaction::new(connection)))
         };
@@ -159,7 +158,7 @@ impl Writer {
                 self.changes.drop_closure();
                 Ran::RolledBack(error)
             }
-            (Ok(()), Err(error)) | (Err(_), Err(error)) => {
+            (_, Err(error)) => {
                 self.roll_back();
                 Ran::Lost(error)
             }
@@ -212,15 +211,11 @@ impl Writer {
     /// Tells everybody to try again.
     fn abort(&self, done: Done, reason: &Arc<Error>) {
         for job in done {
-            let error = self.aborted(reason);
+            let error = Error::BatchAborted {
+                path: self.path.clone(),
+                source: Arc::clone(reason),
+            };
             self.answer(job, Err(error));
-        }
-    }
-
-    fn aborted(&self, reason: &Arc<Error>) -> Error {
-        Error::BatchAborted {
-            path: self.path.clone(),
-            source: Arc::clone(reason),
         }
     }
 
@@ -237,9 +232,7 @@ impl Writer {
         });
         job.finish(outcome.map_err(|error| error.at(&self.path, "write")));
     }
-}
 
-impl Writer {
     fn late(&self, what: &'static str) -> Error {
         Error::TimedOut {
             path: self.path.clone(),

@@ -199,10 +199,9 @@ pub(super) fn explained<T>(statement: impl FnOnce() -> Result<T, Error>) -> Resu
     statement()
 }
 
-/// Whether a connection that is opened anew may succeed where this one does not.
-pub(super) fn is_out_of_date(error: &Error) -> bool {
+/// Whether a connection that is opened anew may succeed where this one does not. What the authorizer denies is no reason.
+pub(super) const fn is_out_of_date(error: &Error) -> bool {
     matches!(error, Error::KeyReplaced { .. } | Error::NoKey { .. })
-        || error.extended_code() == Some(rusqlite::ffi::SQLITE_AUTH)
 }
 
 pub(super) fn read_only(path: &Path) -> Error {
