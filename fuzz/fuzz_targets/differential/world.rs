@@ -283,6 +283,10 @@ fn protect(connection: &Connection) {
             .set_db_config(setting, value)
             .expect("a setting of the connection");
     }
+    // The builder does so for the sake of its indexes.
+    connection
+        .pragma_update(None, "recursive_triggers", true)
+        .expect("a pragma");
 }
 
 fn reserve(connection: &Connection, schema: &core::ffi::CStr) {
