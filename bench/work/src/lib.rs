@@ -235,7 +235,7 @@ impl Setup {
             Workload::SelectMiss => {
                 let connection = self.warm("bulk")?;
                 settings::cache(&connection, 64)?;
-                select_again(connection, self.rows)
+                select_again(connection, self.rows, read::SELECTS)
             }
             Workload::SelectHit => {
                 let mut connection = self.warm("bulk")?;
@@ -244,10 +244,12 @@ impl Setup {
                 connection.execute_batch("BEGIN")?;
                 read::fill_cache(&connection, rows)?;
                 connection.execute_batch("COMMIT")?;
-                timed(|| read::select(&mut connection, rows, 2))
+                timed(|| read::select(&mut connection, rows, read::SELECTS, 2))
             }
-            Workload::SelectDefault => select_again(self.warm("bulk")?, self.rows),
-            Workload::SelectTenth => select_again(self.warm("bulk")?, self.rows / 10),
+            Workload::SelectDefault => select_again(self.warm("bulk")?, self.rows, self.rows),
+            Workload::SelectTenth => {
+                select_again(self.warm("bulk")?, self.rows / 10, self.rows / 10)
+            }
             Workload::Scan => {
                 let connection = self.warm("bulk")?;
                 timed(|| read::scan(&connection))
@@ -319,9 +321,9 @@ impl Setup {
 }
 
 /// Caches are as they are in a program that has run for a while.
-fn select_again(mut connection: Connection, rows: u32) -> Result<Report> {
-    read::select(&mut connection, rows, 5)?;
-    timed(|| read::select(&mut connection, rows, 2))
+fn select_again(mut connection: Connection, rows: u32, before: u32) -> Result<Report> {
+    read::select(&mut connection, rows, before, 5)?;
+    timed(|| read::select(&mut connection, rows, read::SELECTS, 2))
 }
 
 fn timed(work: impl FnOnce() -> Result<Work>) -> Result<Report> {

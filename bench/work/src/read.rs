@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use crate::Work;
 use crate::row::SplitMix;
 
-/// How many rows are selected.
-const SELECTS: u32 = 100_000;
+/// How many selects are timed.
+pub(crate) const SELECTS: u32 = 100_000;
 /// Rows that fit into a cache of 64 MiB.
 pub(crate) const HOT_ROWS: u32 = 50_000;
 /// How many ranges are read, and of how many rows.
@@ -24,13 +24,18 @@ pub(crate) fn fill_cache(connection: &Connection, rows: u32) -> Result<()> {
     Ok(())
 }
 
-/// Selects rows by random keys, one statement each, in one transaction.
-pub(crate) fn select(connection: &mut Connection, rows: u32, seed: u64) -> Result<Work> {
+/// Selects rows by random keys, `count` statements, in one transaction.
+pub(crate) fn select(
+    connection: &mut Connection,
+    rows: u32,
+    count: u32,
+    seed: u64,
+) -> Result<Work> {
     let transaction = connection.transaction()?;
     let mut select = transaction.prepare("SELECT owner, body FROM item WHERE id = ?1")?;
     let mut random = SplitMix(seed);
     let mut checksum = 0u64;
-    for _ in 0..SELECTS {
+    for _ in 0..count {
         let id = random.next() % u64::from(rows) + 1;
         let (owner, first) = select.query_row([i64::try_from(id)?], |row| {
             let body = row.get_ref(1)?.as_blob()?;
@@ -41,7 +46,7 @@ pub(crate) fn select(connection: &mut Connection, rows: u32, seed: u64) -> Resul
             .wrapping_add(u64::from(owner))
             .wrapping_add(u64::from(first.unwrap_or_default()));
     }
-    Ok(Work::new(u64::from(SELECTS), checksum))
+    Ok(Work::new(u64::from(count), checksum))
 }
 
 /// Visits every row.
