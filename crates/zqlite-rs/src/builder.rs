@@ -42,7 +42,7 @@ pub struct Builder {
     /// `Some`: create the file, with these slots.
     create: Option<Vec<NewSlot>>,
     page_size: PageSize,
-    cache_size: u32,
+    cache_size: Option<u32>,
     signing_key: Option<SigningKey>,
     #[cfg(feature = "pq")]
     anchor: Option<std::sync::Arc<dyn crate::Anchor>>,
@@ -56,9 +56,6 @@ enum MakerRule {
 }
 
 impl Builder {
-    /// How many KiB of opened pages a connection keeps at most, unless told otherwise.
-    pub const DEFAULT_CACHE_SIZE: u32 = 64 << 10;
-
     /// Starts with a path. Nothing is opened yet.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
@@ -71,7 +68,7 @@ impl Builder {
             allow_schema_writes: false,
             create: None,
             page_size: PageSize::default(),
-            cache_size: Self::DEFAULT_CACHE_SIZE,
+            cache_size: None,
             signing_key: None,
             #[cfg(feature = "pq")]
             anchor: None,
@@ -152,14 +149,17 @@ impl Builder {
         self
     }
 
-    /// How many KiB of opened pages each connection keeps at most (default [`Self::DEFAULT_CACHE_SIZE`]).
+    /// How many KiB of opened pages each connection keeps at most, beside those in SQLite's own cache (`PRAGMA cache_size`,
+    /// 2,000 KiB unless set).
     ///
-    /// These are pages that were asked for more than once, beside those in SQLite's own cache (`PRAGMA cache_size`, 2,000 KiB
-    /// unless set). Whoever sets that limits these, too: to the same size, but at least 4 MiB. Memory is taken as pages come, and given back when the connection is closed. Without feature `pq` this
-    /// has no effect.
+    /// Otherwise each keeps 4 MiB, and more as long as all connections of the process together keep no more than an eighth of
+    /// the memory that it may use, at least 64 MiB and at most 1 GiB (on Linux; elsewhere 64 MiB). Whoever sets
+    /// `PRAGMA cache_size` limits these, too: to the same size, but at least 4 MiB. Pages that are read in a row are not
+    /// kept. Memory is taken as pages come, and given back when the connection is closed. Without feature `pq` this has no
+    /// effect.
     #[must_use]
     pub const fn cache_size(mut self, kibibytes: u32) -> Self {
-        self.cache_size = kibibytes;
+        self.cache_size = Some(kibibytes);
         self
     }
 

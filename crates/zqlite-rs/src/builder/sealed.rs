@@ -19,10 +19,11 @@ pub(super) struct Keys {
 impl Builder {
     pub(super) fn keys(self, creates: bool) -> Result<Keys, Error> {
         vfs::register()?;
-        let cache_len = usize::try_from(self.cache_size)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(1 << 10);
-        let mut access = Access::new(self.keyring).cache_len(cache_len);
+        let mut access = Access::new(self.keyring);
+        if let Some(kibibytes) = self.cache_size {
+            let kibibytes = usize::try_from(kibibytes).unwrap_or(usize::MAX);
+            access = access.cache_len(kibibytes.saturating_mul(1 << 10));
+        }
         access = match self.maker {
             MakerRule::Unspecified => access,
             MakerRule::SignedBy(expected) => access.signed_by(expected),

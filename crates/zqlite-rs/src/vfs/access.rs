@@ -51,9 +51,6 @@ pub struct Access {
 }
 
 impl Access {
-    /// How many bytes of opened pages a connection keeps at most, unless told otherwise.
-    pub const DEFAULT_CACHE_LEN: usize = 64 << 20;
-
     /// Access with these keys, which may be none if files are only created.
     #[must_use]
     pub fn new(keyring: Keyring) -> Self {
@@ -85,8 +82,10 @@ impl Access {
         self
     }
 
-    /// Has each connection keep at most this many bytes of opened pages (default [`Self::DEFAULT_CACHE_LEN`]), beside those
-    /// in SQLite's own cache.
+    /// Has each connection keep at most this many bytes of opened pages, beside those in SQLite's own cache.
+    ///
+    /// Otherwise each keeps 4 MiB, and more as long as all connections of the process together keep no more than an eighth of
+    /// the memory that it may use, at least 64 MiB and at most 1 GiB (on Linux; elsewhere 64 MiB).
     #[must_use]
     pub const fn cache_len(mut self, bytes: usize) -> Self {
         self.cache_len = Some(bytes);
@@ -134,8 +133,8 @@ impl Access {
         self.anchor.as_deref()
     }
 
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.cache_len.unwrap_or(Self::DEFAULT_CACHE_LEN)
+    pub(crate) const fn kept_bytes(&self) -> Option<usize> {
+        self.cache_len
     }
 
     /// The page size that a new file gets.

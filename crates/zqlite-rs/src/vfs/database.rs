@@ -10,9 +10,9 @@ use zqlite_pq::page::{Place, TRAILER_LEN};
 use super::code::{Code, Result};
 use super::ffi::{RawFile, Read};
 use super::layout;
-use super::read_cache::{Came, ReadCache, Version};
+use super::read_cache::{Came, Page, ReadCache, Version};
 use super::reseal;
-use super::sealed::Sealed;
+use super::sealed::{self, Sealed};
 use zeroize::Zeroizing;
 
 /// First bytes of every SQLite database.
@@ -43,12 +43,12 @@ pub(super) struct Database {
     /// Whether the file was found to have the pages that its page 1 names, since the lock was taken.
     growth_checked: bool,
     page: Zeroizing<Vec<u8>>,
-    cache: ReadCache,
+    cache: Box<ReadCache>,
 }
 
 impl Database {
     pub(super) fn new(raw: RawFile, sealed: Sealed) -> Self {
-        let cache = ReadCache::new(sealed.access().kept_bytes());
+        let cache = Box::new(ReadCache::new(sealed.access().kept_bytes()));
         Self {
             sealed: Rc::new(RefCell::new(sealed)),
             raw,
@@ -167,7 +167,8 @@ impl Database {
             self.note_version(sealed, page);
             return Ok(());
         }
-        if self.cache.get(number, page) {
+        // In a run hardly a page was kept: it is not looked for.
+        if !self.cache.is_ahead(number, page.len()) && self.cache.get(number, page) {
             return Ok(());
         }
         let came = if self.read_ahead(sealed, number, page)? {
@@ -195,31 +196,76 @@ impl Database {
     /// itself.
     fn read_ahead(&mut self, sealed: &mut Sealed, number: u32, page: &mut [u8]) -> Result<bool> {
         let page_len = page.len();
-        if self.cache.stored(number, page_len).is_none() {
-            let pages = u64::from(self.cache.pages_to_read(number, page_len));
-            let offset = u64::from(number - 1) * page_len as u64;
+        if !self.cache.is_ahead(number, page_len) {
+            let pages = self.cache.pages_to_read(number, page_len);
             if pages == 1 {
                 return Ok(false);
             }
-            let len = self.cache.file_len(|| sealed.len())?;
-            let end = layout::piece_end(offset).min(len);
-            let pages = pages.min(end.saturating_sub(offset) / page_len as u64);
-            let len = usize::try_from(pages).map_err(|_| Code::READ)? * page_len;
-            let read = |bytes: &mut [u8]| self.raw.read(bytes, layout::physical(offset));
-            if pages <= 1 || read(self.cache.ahead(number, len)) != Ok(Read::Full) {
-                self.cache.drop_ahead();
+            let pages = self.pages_in_piece(sealed, number, pages, page_len)?;
+            let raw = self.raw;
+            let read = |bytes: &mut [u8], first| read_stored(raw, bytes, first, page_len);
+            if pages <= 1
+                || self
+                    .cache
+                    .read_ahead(number, pages, page_len, read)
+                    .is_err()
+            {
                 return Ok(false);
             }
         }
-        let Some(stored) = self.cache.stored(number, page_len) else {
-            return Ok(false);
-        };
+        if let Some((first, pages)) = self.cache.following(page_len) {
+            self.read_following(sealed, first, pages, page_len)?;
+        }
+        let opened = self.cache.take(number, page, |stored, page| {
+            sealed
+                .open_page_to(number, Place::Database, stored, page)
+                .is_ok()
+        });
         // A page that nobody asked for may have been read while it was being written: then it is read again.
-        let opened = sealed
-            .open_page_to(number, Place::Database, stored, page)
-            .is_ok();
-        self.cache.taken(number);
-        Ok(opened)
+        Ok(match opened {
+            Some(Page::Opened) => {
+                sealed.note_opened(&Place::Database);
+                true
+            }
+            Some(Page::Asked(opened)) => opened,
+            None => false,
+        })
+    }
+
+    /// Reads what follows in the run, and has it opened on another thread.
+    fn read_following(
+        &mut self,
+        sealed: &Sealed,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+    ) -> Result<()> {
+        let pages = self.pages_in_piece(sealed, first, pages, page_len)?;
+        if pages == 0 {
+            return Ok(());
+        }
+        let keys = sealed.page_keys()?;
+        let raw = self.raw;
+        let read = |bytes: &mut [u8], first| read_stored(raw, bytes, first, page_len);
+        let _asked_for_again = self
+            .cache
+            .read_following(first, pages, page_len, keys, read);
+        Ok(())
+    }
+
+    /// How many of these pages the file has in one piece.
+    fn pages_in_piece(
+        &mut self,
+        sealed: &Sealed,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+    ) -> Result<u32> {
+        let offset = u64::from(first.saturating_sub(1)) * page_len as u64;
+        let len = self.cache.file_len(|| sealed.len())?;
+        let end = layout::piece_end(offset).min(len);
+        let there = end.saturating_sub(offset) / page_len as u64;
+        Ok(pages.min(u32::try_from(there).unwrap_or(u32::MAX)))
     }
 
     pub(super) fn len(&self) -> Result<u64> {
@@ -454,6 +500,12 @@ pub(super) const fn characteristics(below: c_int) -> c_int {
     const SUBPAGE_READ: c_int = 0x8000;
     const MASKED: c_int = ATOMIC | sys::SQLITE_IOCAP_SAFE_APPEND | SUBPAGE_READ;
     (below & !MASKED) | sys::SQLITE_IOCAP_POWERSAFE_OVERWRITE
+}
+
+/// Reads stored pages, from `first` on.
+fn read_stored(raw: RawFile, bytes: &mut [u8], first: u32, page_len: usize) -> Result<()> {
+    let offset = u64::from(first.saturating_sub(1)) * page_len as u64;
+    sealed::full(raw.read(bytes, layout::physical(offset))?)
 }
 
 fn page_number(offset: u64, page_len: usize) -> Result<u32> {

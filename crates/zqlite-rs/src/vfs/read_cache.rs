@@ -5,25 +5,29 @@
 //! the processor's caches, and who scans a table fills it with what nobody asks for again. It is also emptied whenever
 //! another connection has committed; with a WAL, what is kept here outlives that.
 //!
+//! Long runs are opened on a thread beside, one window ahead of where the connection is.
+//!
 //! Everything here rests on what SQLite's own cache rests on. While a read lock is held, no page of the file that its
 //! holder may read changes, but for his own writes. From one read transaction to the next nothing has changed if the
 //! version has not: with a rollback journal, the counters in page 1. With a WAL, only checkpoints write to the file, and
 //! they say in the shared-memory index how far they mean to come and how far they came: commits change nothing here.
 
+mod ahead;
+mod beside;
+mod budget;
 mod kept;
+mod window;
 
+use ahead::Ahead;
 pub(super) use kept::Came;
-use kept::Kept;
+use kept::{Kept, Limit};
+pub(super) use window::Page;
 
-/// What is kept of opened pages where SQLite's own cache is made smaller than this: the interior pages, mostly.
+use super::sealed::PageKeys;
+
+/// What a connection keeps of opened pages however many others there are, and however small SQLite's own cache is made: the
+/// interior pages, mostly.
 const KEPT_BYTES_LEAST: usize = 4 << 20;
-/// How many bytes are read ahead at most.
-const AHEAD_BYTES: usize = 128 << 10;
-/// The first reading ahead covers this many pages; each further one twice as many.
-const AHEAD_FIRST: u32 = 4;
-/// How many pages in a row make a run.
-const RUN: u32 = 2;
-
 /// What tells one state of the database from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -44,19 +48,19 @@ pub(super) struct ReadCache {
 }
 
 impl ReadCache {
-    /// A cache that keeps at most `limit` bytes of opened pages.
-    pub(super) fn new(limit: usize) -> Self {
+    /// A cache that keeps at most `most` bytes of opened pages, if somebody has said how many.
+    pub(super) fn new(most: Option<usize>) -> Self {
         Self {
             version: None,
             valid: false,
-            kept: Kept::new(limit),
+            kept: Kept::new(limit(usize::MAX, most)),
             ahead: Ahead::default(),
         }
     }
 
     /// The size of SQLite's own cache is set, in bytes: whoever has memory for less than `most` means this, too.
-    pub(super) fn set_size(&mut self, bytes: usize, most: usize) {
-        self.kept.set_limit(bytes.max(KEPT_BYTES_LEAST).min(most));
+    pub(super) fn set_size(&mut self, bytes: usize, most: Option<usize>) {
+        self.kept.set_limit(limit(bytes, most));
     }
 
     /// A read transaction begins; `None` if its state of the database is none that could be met again.
@@ -100,40 +104,54 @@ impl ReadCache {
         }
     }
 
-    /// A stored page that was read ahead.
-    pub(super) fn stored(&self, number: u32, page_len: usize) -> Option<&[u8]> {
-        let index = usize::try_from(number.checked_sub(self.ahead.first)?).ok()?;
-        let start = index.checked_mul(page_len)?;
-        let bytes = self.ahead.bytes.get(..self.ahead.len)?;
-        bytes.get(start..start.checked_add(page_len)?)
+    /// Whether a page was read ahead.
+    pub(super) fn is_ahead(&mut self, number: u32, page_len: usize) -> bool {
+        self.ahead.holds(number, page_len)
     }
 
     /// How many pages, from this one on, to read in one piece: 1 unless pages are read in a run.
     pub(super) fn pages_to_read(&mut self, number: u32, page_len: usize) -> u32 {
-        self.ahead.note(number);
-        if self.valid && self.ahead.run >= RUN {
-            let most = u32::try_from(AHEAD_BYTES / page_len).unwrap_or(1);
-            self.ahead.window = (self.ahead.window * 2).max(AHEAD_FIRST).min(most);
-            self.ahead.window
-        } else {
-            1
-        }
+        let pages = self.ahead.pages_to_read(number, page_len);
+        if self.valid { pages } else { 1 }
     }
 
-    /// A page was taken from what was read ahead.
-    pub(super) const fn taken(&mut self, number: u32) {
-        self.ahead.next = number.saturating_add(1);
+    /// Reads pages ahead, from `first` on; `read` is given a buffer and which page comes first in it.
+    pub(super) fn read_ahead<E>(
+        &mut self,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+        read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.ahead.fill(first, pages, page_len, read)
     }
 
-    /// The buffer for stored pages from `first` on.
-    pub(super) fn ahead(&mut self, first: u32, len: usize) -> &mut [u8] {
-        self.ahead.first = first;
-        self.ahead.len = len;
-        // It never shrinks: what is read over old bytes need not be zeroed first.
-        if self.ahead.bytes.len() < len {
-            self.ahead.bytes.resize(len, 0);
-        }
-        self.ahead.bytes.get_mut(..len).unwrap_or_default()
+    /// Which pages behind those to read now, and to have opened on another thread: the first, and how many.
+    pub(super) fn following(&self, page_len: usize) -> Option<(u32, u32)> {
+        self.valid.then(|| self.ahead.following(page_len)).flatten()
+    }
+
+    /// Does so.
+    pub(super) fn read_following<E>(
+        &mut self,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+        keys: PageKeys,
+        read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.ahead
+            .fill_following(first, pages, page_len, keys, read)
+    }
+
+    /// Gives a page that was read ahead; `open` opens it, if nobody has. `None` if it did not open on the other thread.
+    pub(super) fn take(
+        &mut self,
+        number: u32,
+        page: &mut [u8],
+        open: impl FnOnce(&[u8], &mut [u8]) -> bool,
+    ) -> Option<Page> {
+        self.ahead.take(number, page, open)
     }
 
     /// How long the file is at least while the lock is held; asked for once.
@@ -148,14 +166,9 @@ impl ReadCache {
         }
     }
 
-    /// What was read ahead is of no use.
-    pub(super) fn drop_ahead(&mut self) {
-        self.ahead.clear();
-    }
-
     /// A page of the file is about to be written.
     pub(super) fn written(&mut self, number: u32) {
-        self.ahead.len = 0;
+        self.ahead.forget();
         self.kept.remove(number);
         // Page 1 will tell another state than the one that the lock began with. With a WAL only checkpoints write,
         // which change no state.
@@ -171,49 +184,18 @@ impl ReadCache {
     }
 }
 
-/// Stored pages that follow each other in the file.
-#[derive(Default)]
-struct Ahead {
-    /// Number of the first.
-    first: u32,
-    bytes: Vec<u8>,
-    /// How many of the bytes there are of use.
-    len: usize,
-    /// The length of the file, as somebody asked for it.
-    file_len: Option<u64>,
-    /// The page that would continue the run.
-    next: u32,
-    /// How many pages were read in a row.
-    run: u32,
-    /// How many pages the last reading ahead covered.
-    window: u32,
-}
-
-impl Ahead {
-    /// A page is read that was not read ahead.
-    const fn note(&mut self, number: u32) {
-        // Interior pages stand between the leaves of a table that was filled in order.
-        if number == self.next || number == self.next.saturating_add(1) {
-            self.run = self.run.saturating_add(1);
-        } else {
-            self.run = 0;
-            self.window = 0;
-        }
-        self.next = number.saturating_add(1);
-    }
-
-    /// A page was not read: it was kept. The run goes on behind it.
-    const fn passed(&mut self, number: u32) {
-        if number == self.next {
-            self.next = number.saturating_add(1);
-        }
-    }
-
-    fn clear(&mut self) {
-        *self = Self {
-            bytes: core::mem::take(&mut self.bytes),
-            ..Self::default()
-        };
+/// What may be kept of `bytes`: what somebody has asked for is his own, all else is shared with other connections.
+fn limit(bytes: usize, most: Option<usize>) -> Limit {
+    let bytes = bytes.max(KEPT_BYTES_LEAST);
+    match most {
+        Some(most) => Limit {
+            own: bytes.min(most),
+            shared: 0,
+        },
+        None => Limit {
+            own: KEPT_BYTES_LEAST,
+            shared: bytes - KEPT_BYTES_LEAST,
+        },
     }
 }
 
@@ -224,7 +206,7 @@ mod tests {
     const A: Version = Version::Counters([1; 16]);
     const B: Version = Version::Index([1; 3]);
 
-    const LIMIT: usize = 1 << 20;
+    const LIMIT: Option<usize> = Some(1 << 20);
 
     fn interior(byte: u8) -> Vec<u8> {
         let mut page = vec![byte; 4_096];
@@ -332,23 +314,36 @@ mod tests {
             [1, 1, 4, 8, 16, 1, 1]
         );
         assert_eq!(
-            sizes(&mut cache, &[12, 13, 14, 15, 16, 17]),
-            [1, 4, 8, 16, 32, 32]
+            sizes(&mut cache, &[12, 13, 14, 15, 16, 17, 18]),
+            [1, 4, 8, 16, 32, 64, 64]
         );
         cache.end();
         cache.begin(Some(A));
         assert_eq!(
             [5, 6, 7, 8].map(|number| cache.pages_to_read(number, 65_536)),
-            [1, 1, 2, 2]
+            [1, 1, 4, 4]
         );
-        cache.ahead(20, 8_192).fill(9);
-        assert_eq!(cache.stored(21, 4_096), Some([9; 4_096].as_slice()));
-        assert_eq!(cache.stored(22, 4_096), None);
-        assert_eq!(cache.stored(19, 4_096), None);
+        let fill = |cache: &mut ReadCache| {
+            let read = |bytes: &mut [u8], _| -> Result<(), ()> {
+                bytes.fill(9);
+                Ok(())
+            };
+            assert_eq!(cache.read_ahead(20, 2, 4_096, read), Ok(()));
+        };
+        let ahead =
+            |cache: &mut ReadCache| [19, 20, 21, 22].map(|number| cache.is_ahead(number, 4_096));
+        fill(&mut cache);
+        assert_eq!(ahead(&mut cache), [false, true, true, false]);
+        let mut page = [0; 4_096];
+        let taken = cache.take(21, &mut page, |stored, page| {
+            page.copy_from_slice(stored);
+            true
+        });
+        assert_eq!((taken, page), (Some(Page::Asked(true)), [9; 4_096]));
         cache.written(99);
-        assert_eq!(cache.stored(21, 4_096), None);
-        cache.ahead(20, 8_192).fill(9);
+        assert_eq!(ahead(&mut cache), [false; 4]);
+        fill(&mut cache);
         cache.end();
-        assert_eq!(cache.stored(21, 4_096), None);
+        assert_eq!(ahead(&mut cache), [false; 4]);
     }
 }

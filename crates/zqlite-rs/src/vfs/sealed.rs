@@ -24,6 +24,8 @@ use crate::{AnchorVerdict, Error, Sighting};
 
 mod pages;
 
+pub(super) use pages::PageKeys;
+
 /// What a disk writes whole or not at all.
 const SECTOR_LEN: usize = 512;
 /// Magic, version and suite: what says of which kind a file is.

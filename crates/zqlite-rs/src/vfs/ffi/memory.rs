@@ -1,9 +1,11 @@
 //! Memory for many pages.
 
+use core::mem::MaybeUninit;
+
 /// Asks the system for large pages of memory (2 MiB) where it can give them: it then hands memory out, and the processor
 /// finds it, in few steps. Nothing depends on the answer.
 #[cfg(target_os = "linux")]
-pub(crate) fn prefer_large_pages(memory: &mut [u8]) {
+pub(crate) fn prefer_large_pages(memory: &mut [MaybeUninit<u8>]) {
     use core::ffi::{c_int, c_void};
 
     unsafe extern "C" {
@@ -23,4 +25,4 @@ pub(crate) fn prefer_large_pages(memory: &mut [u8]) {
 
 /// Other systems are not asked.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn prefer_large_pages(_memory: &mut [u8]) {}
+pub(crate) fn prefer_large_pages(_memory: &mut [MaybeUninit<u8>]) {}

@@ -1,42 +1,56 @@
 //! Opened pages, as many as memory is given for.
 //!
-//! Interior pages are kept from their first reading on. Others are kept when they are asked for again before others have
-//! been in their stead, and never if they were read in a run: a scan displaces nothing. What was not asked for since the
-//! hand of the clock last passed goes first; interior pages outlast several rounds.
+//! Interior pages are kept from their first reading on. So are others as long as there is room; then they are kept when they
+//! are asked for again before others have been in their stead. What is read in a run is not kept: a scan displaces nothing,
+//! and costs no memory. What was not asked for since the hand of the clock last passed goes first; interior pages outlast
+//! several rounds.
 
 use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::HashMap;
 
 use zeroize::Zeroize;
 
+use super::budget::Share;
 use crate::vfs::ffi;
 
-/// The first pages stand here; only who keeps more takes the rest of the memory, piece by piece as it is written.
+/// The first pages stand in so many bytes, all others in pieces of this size, which the system is asked for one by one.
 const FIRST_REGION: usize = 512 << 10;
+const REGION: usize = 16 << 20;
 /// Rounds of the clock that an interior page outlasts, and any other.
 const INTERIOR_ROUNDS: u8 = 3;
 const LEAF_ROUNDS: u8 = 1;
 /// How many numbers of pages that were asked for are remembered, by bits of a hash.
 const SEEN_BITS: u32 = 15;
-/// Where what is kept is not asked for, one of so many pages that could displace another does.
-const DOUBTS: u32 = 8;
+/// Where what is kept is not asked for, one of so many pages may displace another: by the bits of a hash from this one on.
+const DOUBTS: u64 = 8;
+const DOUBTS_AT: u32 = 32;
 /// What earlier use counts for at most.
 const MOST_TRUST: u32 = 4_096;
 
+/// How many bytes of pages a connection keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Limit {
+    /// Whatever other connections keep.
+    pub(super) own: usize,
+    /// Beyond that, as long as the budget of the process has them.
+    pub(super) shared: usize,
+}
+
 /// The pages that are kept.
 pub(super) struct Kept {
-    limit: usize,
+    limit: Limit,
+    /// How many of its bytes are ours.
+    granted: usize,
+    share: Share,
     page_len: usize,
-    regions: [Vec<u8>; 2],
-    /// How many bytes of each were ever written.
-    written: [usize; 2],
+    /// Each was reserved as a whole, and is filled from its beginning.
+    regions: Vec<Vec<u8>>,
     slots: Vec<Slot>,
     hand: usize,
     index: HashMap<u32, usize, BuildHasherDefault<PageHasher>>,
     seen: Vec<u32>,
     /// How many more pages were taken from here than displaced others, within bounds.
     trust: u32,
-    doubts: u32,
 }
 
 /// What stands in one place.
@@ -57,24 +71,24 @@ pub(in crate::vfs) enum Came {
 }
 
 impl Kept {
-    /// Keeps at most `limit` bytes of pages.
-    pub(super) fn new(limit: usize) -> Self {
+    /// Keeps as many pages as `limit` says.
+    pub(super) fn new(limit: Limit) -> Self {
         Self {
             limit,
+            granted: limit.own,
+            share: Share::default(),
             page_len: 0,
-            regions: [Vec::new(), Vec::new()],
-            written: [0, 0],
+            regions: Vec::new(),
             slots: Vec::new(),
             hand: 0,
             index: HashMap::default(),
             seen: Vec::new(),
             trust: 0,
-            doubts: 0,
         }
     }
 
-    /// Keeps at most `limit` bytes from now on.
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    /// Keeps as many pages as `limit` says from now on.
+    pub(super) fn set_limit(&mut self, limit: Limit) {
         if limit != self.limit {
             *self = Self::new(limit);
         }
@@ -104,17 +118,21 @@ impl Kept {
     /// Offers a page.
     pub(super) fn put(&mut self, number: u32, page: &[u8], came: Came) {
         let interior = is_interior(page);
-        if !interior && (came == Came::InRun || !self.was_seen(number)) {
+        if !interior && came == Came::InRun {
             return;
         }
         if page.len() != self.page_len {
             self.clear();
+            self.wipe();
+            self.regions.clear();
             self.page_len = page.len();
+        }
+        if !interior && !self.has_room() && !self.pays(number) {
+            return;
         }
         let at = match self.index.get(&number).copied() {
             Some(at) => Some(at),
-            None if interior || self.pays() => self.place(),
-            None => None,
+            None => self.place(),
         };
         let Some(at) = at else { return };
         // A leaf that nobody asks for here is the first to go.
@@ -155,23 +173,42 @@ impl Kept {
         self.hand = 0;
     }
 
-    /// Whether one more leaf is worth its copying: there is room, or leaves that are here are asked for.
-    fn pays(&mut self) -> bool {
-        if self.slots.len() < self.limit / self.page_len {
-            return true;
+    /// Whether a leaf is worth another's place: it was asked for before, and those that are here are asked for.
+    fn pays(&mut self, number: u32) -> bool {
+        let hash = hash(number);
+        // Some are tried all the same: always the same ones, so that they meet again.
+        if self.trust == 0 && (hash >> DOUBTS_AT).is_multiple_of(DOUBTS) {
+            return self.was_seen(number, hash);
         }
-        if self.trust > 0 {
+        if self.trust > 0 && self.was_seen(number, hash) {
             self.trust -= 1;
             return true;
         }
-        self.doubts = (self.doubts + 1) % DOUBTS;
-        self.doubts == 0
+        false
+    }
+
+    /// Whether one more page needs no other's place.
+    fn has_room(&mut self) -> bool {
+        let needed = (self.slots.len() + 1) * self.page_len;
+        if needed <= self.granted {
+            return true;
+        }
+        let left = self
+            .limit
+            .own
+            .saturating_add(self.limit.shared)
+            .saturating_sub(self.granted);
+        let more = left.min(REGION);
+        if needed <= self.granted + more && self.share.grow(more) {
+            self.granted += more;
+            return true;
+        }
+        false
     }
 
     /// A place for one more page: a new one, or that of another.
     fn place(&mut self) -> Option<usize> {
-        let most = self.limit / self.page_len;
-        if self.slots.len() < most {
+        if self.has_room() {
             self.slots.push(Slot {
                 number: 0,
                 rounds: 0,
@@ -194,13 +231,11 @@ impl Kept {
     }
 
     /// Whether the page was asked for before, not too many others ago.
-    fn was_seen(&mut self, number: u32) -> bool {
+    fn was_seen(&mut self, number: u32, hash: u64) -> bool {
         if self.seen.is_empty() {
             self.seen = vec![0; 1 << SEEN_BITS];
         }
-        let mut hasher = PageHasher::default();
-        hasher.write_u32(number);
-        let at = usize::try_from(hasher.finish() >> (u64::BITS - SEEN_BITS)).unwrap_or_default();
+        let at = usize::try_from(hash >> (u64::BITS - SEEN_BITS)).unwrap_or_default();
         match self.seen.get_mut(at) {
             Some(seen) if *seen == number => true,
             Some(seen) => {
@@ -211,53 +246,63 @@ impl Kept {
         }
     }
 
-    /// In which region a slot is, and from where to where.
-    fn range(&self, at: usize) -> Option<(usize, core::ops::Range<usize>)> {
-        let start = at.checked_mul(self.page_len)?;
-        let end = start.checked_add(self.page_len)?;
-        Some(if end <= FIRST_REGION {
-            (0, start..end)
-        } else {
-            let before = FIRST_REGION / self.page_len * self.page_len;
-            (1, start - before..end - before)
+    /// In which region a slot is, and from where.
+    fn at(&self, slot: usize) -> Option<(usize, usize)> {
+        let in_first = FIRST_REGION.checked_div(self.page_len)?;
+        Some(match slot.checked_sub(in_first) {
+            None => (0, slot * self.page_len),
+            Some(rest) => {
+                let in_each = REGION / self.page_len;
+                (1 + rest / in_each, rest % in_each * self.page_len)
+            }
         })
     }
 
-    fn bytes(&self, at: usize) -> Option<&[u8]> {
-        let (region, range) = self.range(at)?;
-        self.regions.get(region)?.get(range)
+    fn bytes(&self, slot: usize) -> Option<&[u8]> {
+        let (region, start) = self.at(slot)?;
+        self.regions.get(region)?.get(start..start + self.page_len)
     }
 
-    fn write(&mut self, at: usize, page: &[u8]) -> Option<()> {
-        let (which, range) = self.range(at)?;
-        let region = self.regions.get_mut(which)?;
-        if region.is_empty() {
-            let len = if which == 0 {
-                FIRST_REGION.min(self.limit)
-            } else {
-                self.limit
-            };
-            // The system gives zeroed memory when it is first touched, not now.
-            *region = vec![0; len];
-            if which == 1 {
-                ffi::prefer_large_pages(region);
-            }
+    /// `None` if there is no memory, and the page is not kept.
+    fn write(&mut self, slot: usize, page: &[u8]) -> Option<()> {
+        let (which, start) = self.at(slot)?;
+        if which == self.regions.len() {
+            self.regions.push(region(which)?);
         }
-        let written = self.written.get_mut(which)?;
-        *written = range.end.max(*written);
-        region.get_mut(range)?.copy_from_slice(page);
+        let region = self.regions.get_mut(which)?;
+        if let Some(place) = region.get_mut(start..start + page.len()) {
+            place.copy_from_slice(page);
+            return Some(());
+        }
+        // Slots come one after the other. What does not fit into the reserve would be moved, and left behind unwiped.
+        if region.len() != start || region.capacity() - start < page.len() {
+            return None;
+        }
+        region.extend_from_slice(page);
         Some(())
     }
+
+    fn wipe(&mut self) {
+        for region in &mut self.regions {
+            region.as_mut_slice().zeroize();
+        }
+    }
+}
+
+/// An empty region. The system gives its memory when it is first touched.
+fn region(which: usize) -> Option<Vec<u8>> {
+    let mut region = Vec::new();
+    let len = if which == 0 { FIRST_REGION } else { REGION };
+    region.try_reserve_exact(len).ok()?;
+    if which > 0 {
+        ffi::prefer_large_pages(region.spare_capacity_mut());
+    }
+    Some(region)
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // What was never written is not there yet.
-        for (region, &written) in self.regions.iter_mut().zip(&self.written) {
-            if let Some(bytes) = region.get_mut(..written) {
-                bytes.zeroize();
-            }
-        }
+        self.wipe();
     }
 }
 
@@ -265,6 +310,12 @@ impl Drop for Kept {
 /// are kept in vain.
 fn is_interior(page: &[u8]) -> bool {
     matches!(page.first(), Some(2 | 5))
+}
+
+fn hash(number: u32) -> u64 {
+    let mut hasher = PageHasher::default();
+    hasher.write_u32(number);
+    hasher.finish()
 }
 
 /// Spreads page numbers (multiplication by 2^64 / φ). There are few, and whoever chooses them gains no more than that all of
@@ -311,8 +362,15 @@ mod tests {
         page(13, number)
     }
 
+    fn own(bytes: usize) -> Limit {
+        Limit {
+            own: bytes,
+            shared: 0,
+        }
+    }
+
     fn kept() -> Kept {
-        Kept::new(MOST as usize * LEN)
+        Kept::new(own(MOST as usize * LEN))
     }
 
     fn has(kept: &mut Kept, number: u32, expected: &[u8]) -> bool {
@@ -323,16 +381,41 @@ mod tests {
     }
 
     #[test]
-    fn an_interior_page_is_kept_at_once_and_a_leaf_when_it_is_asked_for_again_by_itself() {
+    fn an_interior_page_is_kept_at_once_and_a_leaf_if_there_is_room_and_it_is_not_read_in_a_run() {
         let mut kept = kept();
         kept.put(2, &interior(2), Came::InRun);
         assert!(has(&mut kept, 2, &interior(2)));
-        kept.put(3, &leaf(3), Came::Alone);
-        assert!(!has(&mut kept, 3, &leaf(3)));
         kept.put(3, &leaf(3), Came::InRun);
         assert!(!has(&mut kept, 3, &leaf(3)), "a scan");
         kept.put(3, &leaf(3), Came::Alone);
         assert!(has(&mut kept, 3, &leaf(3)));
+        for number in 4..2 + MOST {
+            kept.put(number, &leaf(number), Came::Alone);
+            assert!(has(&mut kept, number, &leaf(number)), "there is room");
+        }
+        let last = 2 + MOST;
+        kept.put(last, &leaf(last), Came::Alone);
+        assert!(!has(&mut kept, last, &leaf(last)), "there is none");
+        kept.put(last, &leaf(last), Came::Alone);
+        assert!(has(&mut kept, last, &leaf(last)), "asked for again");
+        kept.put(last + 1, &interior(last + 1), Came::InRun);
+        assert!(has(&mut kept, last + 1, &interior(last + 1)));
+    }
+
+    #[test]
+    fn beyond_its_own_bytes_a_connection_keeps_what_the_budget_has() {
+        let limit = |shared| Limit { own: LEN, shared };
+        let room = |kept: &mut Kept| {
+            (2..20)
+                .filter(|&number| {
+                    kept.put(number, &leaf(number), Came::Alone);
+                    has(kept, number, &leaf(number))
+                })
+                .count()
+        };
+        assert_eq!(room(&mut Kept::new(limit(0))), 1);
+        assert_eq!(room(&mut Kept::new(limit(9 * LEN))), 10);
+        assert_eq!(room(&mut Kept::new(limit(usize::MAX))), 18);
     }
 
     #[test]
@@ -393,7 +476,7 @@ mod tests {
         };
         assert_eq!(displaced(&mut kept, 1_000), MOST, "there is room");
         // Each page is offered twice: once in so many times it is taken.
-        assert!(displaced(&mut kept, 2_000) <= 2 * MOST / DOUBTS + 1);
+        assert!(displaced(&mut kept, 2_000) <= MOST / 4);
         let here: Vec<u32> = kept.index.keys().copied().collect();
         assert_eq!(here.len(), MOST as usize);
         for number in here {
@@ -423,7 +506,7 @@ mod tests {
 
     #[test]
     fn without_memory_nothing_is_kept_and_pages_of_another_length_take_all_of_it() {
-        let mut none = Kept::new(LEN - 1);
+        let mut none = Kept::new(own(LEN - 1));
         none.put(2, &interior(2), Came::Alone);
         assert!(!has(&mut none, 2, &interior(2)));
         let mut kept = kept();

@@ -1,12 +1,46 @@
 //! Pages sealed and opened with the keys of a file.
 
-use zqlite_pq::epoch::EpochKeys;
+use zqlite_pq::epoch::{EpochKeys, FileId};
+use zqlite_pq::header::EpochSet;
 use zqlite_pq::page::{PageContext, PageOpener, PageSealer, Place, SealError, Trailer};
 
 use super::{Batch, Sealed};
 use crate::Error;
 use crate::vfs::code::{Code, Result};
 use crate::vfs::{access, ffi};
+
+/// What pages of the database file are opened with, as the header is now.
+pub(in crate::vfs) struct PageKeys {
+    epochs: EpochSet,
+    min_epoch: u32,
+    file_id: FileId,
+}
+
+impl PageKeys {
+    /// Opens a stored page in place. Whether it did; otherwise it is zeroed.
+    pub(in crate::vfs) fn open(
+        &self,
+        opener: &mut PageOpener,
+        number: u32,
+        page: &mut [u8],
+    ) -> bool {
+        let keys = Trailer::decode(page)
+            .filter(|trailer| trailer.epoch >= self.min_epoch)
+            .and_then(|trailer| self.epochs.get(trailer.epoch));
+        let context = PageContext {
+            file_id: self.file_id,
+            number,
+            place: Place::Database,
+        };
+        match keys {
+            Some(keys) => opener.open(keys, &context, page).is_ok(),
+            None => {
+                page.fill(0);
+                false
+            }
+        }
+    }
+}
 
 impl Sealed {
     /// Opens a stored page in place. A page that does not open is zeroed.
@@ -21,7 +55,7 @@ impl Sealed {
             return Err(Code::DATA);
         };
         let opened = opener.open(keys, &context, page);
-        self.note_opened(&place, opened.is_ok())
+        self.note(&place, opened.is_ok())
     }
 
     /// Opens a stored page into `page`, which has the same length.
@@ -37,12 +71,26 @@ impl Sealed {
             return Err(Code::DATA);
         };
         let opened = opener.open_to(keys, &context, stored, page);
-        self.note_opened(&place, opened.is_ok())
+        self.note(&place, opened.is_ok())
     }
 
-    fn note_opened(&self, place: &Place, opened: bool) -> Result<()> {
+    /// A page was opened by [`PageKeys`].
+    pub(in crate::vfs) fn note_opened(&self, place: &Place) {
+        self.counts.opened(place.into());
+    }
+
+    /// What opens pages of the database file on another thread.
+    pub(in crate::vfs) fn page_keys(&self) -> Result<PageKeys> {
+        Ok(PageKeys {
+            epochs: self.epochs()?.clone(),
+            min_epoch: self.header()?.min_epoch(),
+            file_id: *self.header()?.file_id(),
+        })
+    }
+
+    fn note(&self, place: &Place, opened: bool) -> Result<()> {
         if opened {
-            self.counts.opened(place.into());
+            self.note_opened(place);
             Ok(())
         } else {
             Err(Code::DATA)

@@ -1,0 +1,178 @@
+//! Reading in runs: which pages follow, and what was read ahead of them.
+
+use std::sync::Arc;
+
+use super::beside::Beside;
+use super::window::{Page, Window};
+use crate::vfs::sealed::PageKeys;
+
+/// How many bytes are read ahead at most.
+const BYTES: usize = 256 << 10;
+/// The first reading ahead covers this many pages; each further one twice as many.
+const FIRST: u32 = 4;
+/// How many pages in a row make a run.
+const RUN: u32 = 2;
+/// How many windows that are of no use any more are kept for the next reading.
+const SPARE: usize = 2;
+
+/// Stored pages that follow each other in the file, and the run that they belong to.
+#[derive(Default)]
+pub(super) struct Ahead {
+    /// What pages are taken from.
+    current: Option<Arc<Window>>,
+    /// What follows it: opened on a thread beside.
+    following: Option<Arc<Window>>,
+    spare: Vec<Arc<Window>>,
+    beside: Beside,
+    /// The length of the file, as somebody asked for it.
+    pub(super) file_len: Option<u64>,
+    /// The page that would continue the run.
+    next: u32,
+    /// How many pages were read in a row.
+    run: u32,
+    /// How many pages the last reading ahead covered.
+    window: u32,
+}
+
+impl Ahead {
+    /// Whether a page was read ahead.
+    pub(super) fn holds(&mut self, number: u32, page_len: usize) -> bool {
+        let holds = |window: &Option<Arc<Window>>| {
+            window
+                .as_ref()
+                .is_some_and(|window| window.holds(number, page_len))
+        };
+        if holds(&self.current) {
+            return true;
+        }
+        if holds(&self.following) {
+            let following = self.following.take();
+            self.spare(following);
+            return true;
+        }
+        false
+    }
+
+    /// How many pages, from this one on, to read in one piece: 1 unless pages are read in a run.
+    pub(super) fn pages_to_read(&mut self, number: u32, page_len: usize) -> u32 {
+        // Interior pages stand between the leaves of a table that was filled in order.
+        if number == self.next || number == self.next.saturating_add(1) {
+            self.run = self.run.saturating_add(1);
+        } else {
+            self.run = 0;
+            self.window = 0;
+        }
+        self.next = number.saturating_add(1);
+        if self.run < RUN {
+            return 1;
+        }
+        self.window = (self.window * 2).max(FIRST).min(most(page_len));
+        self.window
+    }
+
+    /// Which pages to read now, so that they are opened when the run comes to them: the first, and how many. `None` unless it
+    /// is a long run, and the machine has a processor to spare.
+    pub(super) fn following(&self, page_len: usize) -> Option<(u32, u32)> {
+        let current = self.current.as_ref()?;
+        let due = self.following.is_none() && self.window == most(page_len) && Beside::pays();
+        due.then(|| (current.end(), self.window))
+    }
+
+    /// Reads the pages of a run (see [`Window::fill`]), in the place of what was read before.
+    pub(super) fn fill<E>(
+        &mut self,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+        read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.forget();
+        let filled = self.filled(first, pages, page_len, read)?;
+        self.current = Some(filled);
+        Ok(())
+    }
+
+    /// Reads the pages behind them, and has them opened by these keys.
+    pub(super) fn fill_following<E>(
+        &mut self,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+        keys: PageKeys,
+        read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let filled = self.filled(first, pages, page_len, read)?;
+        self.beside.open(&filled, keys);
+        self.following = Some(filled);
+        Ok(())
+    }
+
+    fn filled<E>(
+        &mut self,
+        first: u32,
+        pages: u32,
+        page_len: usize,
+        read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
+    ) -> Result<Arc<Window>, E> {
+        // The thread beside may still have the one or the other.
+        let free = self
+            .spare
+            .iter_mut()
+            .position(|window| Arc::get_mut(window).is_some());
+        let mut window = match free {
+            Some(at) => self.spare.swap_remove(at),
+            None => Arc::new(Window::new()),
+        };
+        if let Some(window) = Arc::get_mut(&mut window) {
+            window.fill(first, pages, page_len, read)?;
+        }
+        Ok(window)
+    }
+
+    /// Gives a page that was read ahead (see [`Window::take`]).
+    pub(super) fn take(
+        &mut self,
+        number: u32,
+        page: &mut [u8],
+        open: impl FnOnce(&[u8], &mut [u8]) -> bool,
+    ) -> Option<Page> {
+        self.next = number.saturating_add(1);
+        self.current.as_ref()?.take(number, page, open)
+    }
+
+    /// A page was not read: it was kept. The run goes on behind it.
+    pub(super) const fn passed(&mut self, number: u32) {
+        if number == self.next {
+            self.next = number.saturating_add(1);
+        }
+    }
+
+    /// What was read ahead is of no use.
+    pub(super) fn forget(&mut self) {
+        let following = self.following.take();
+        self.spare(following);
+        self.spare(None);
+    }
+
+    /// The run has ended, and so has what vouched for what was read.
+    pub(super) fn clear(&mut self) {
+        self.forget();
+        self.file_len = None;
+        self.next = 0;
+        self.run = 0;
+        self.window = 0;
+    }
+
+    /// Puts another window in the place of the current one, which may serve again.
+    fn spare(&mut self, current: Option<Arc<Window>>) {
+        if let Some(window) = core::mem::replace(&mut self.current, current)
+            && self.spare.len() < SPARE
+        {
+            self.spare.push(window);
+        }
+    }
+}
+
+fn most(page_len: usize) -> u32 {
+    u32::try_from(BYTES / page_len).unwrap_or(1)
+}
