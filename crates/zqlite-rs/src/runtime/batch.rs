@@ -131,7 +131,7 @@ impl Writer {
                 return Ran::Lost(error);
             }
         };
-        self.changes.begin_closure();
+        self.changes.begin_closure(connection);
         let mut result = {
             let _within = self.guard.enter(job.deadline());
             let span = Span::write(job.caller(), self.recorder.database());
@@ -153,7 +153,10 @@ impl Writer {
             Err(_) => savepoint.roll_back(),
         };
         match (result, ended) {
-            (Ok(()), Ok(())) => Ran::Kept,
+            (Ok(()), Ok(())) => {
+                self.changes.keep_closure(connection, self.guard.dropped());
+                Ran::Kept
+            }
             (Err(error), Ok(())) => {
                 self.changes.drop_closure();
                 Ran::RolledBack(error)

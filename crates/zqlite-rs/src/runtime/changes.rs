@@ -36,7 +36,9 @@ impl Change {
 pub enum Notification {
     /// A commit changed tables that were asked for.
     Changed(Change),
-    /// The subscriber fell behind by more than [`CHANGES_KEPT`] commits: any table may have changed.
+    /// So many commits of which it is not known what they changed: any table may have changed. The subscriber fell behind by
+    /// more than [`CHANGES_KEPT`], subscribed in the middle of a commit, or SQLite did not report each row: it reports none of
+    /// `WITHOUT ROWID` tables, of a `DELETE` without `WHERE`, nor what went with a table that was dropped.
     Missed(u64),
 }
 
@@ -84,7 +86,7 @@ impl Subscription {
 
     fn notification(&self, received: Result<Change, u64>) -> Option<Notification> {
         match received {
-            // Somebody subscribed in the middle of it.
+            // Nobody noted which.
             Ok(change) if change.tables.is_empty() => Some(Notification::Missed(1)),
             Ok(change) => {
                 let wanted = self.tables.as_ref().is_none_or(|wanted| {
@@ -130,6 +132,7 @@ impl Publisher {
             sender: self.sender.clone(),
             touched: Arc::default(),
             hooked: false,
+            changed_before: 0,
         }
     }
 }
@@ -139,6 +142,8 @@ pub(super) struct Tracker {
     sender: broadcast::Sender<Change>,
     touched: Arc<Mutex<Touched>>,
     hooked: bool,
+    /// What SQLite had counted when the closure began that runs.
+    changed_before: u64,
 }
 
 #[derive(Default)]
@@ -146,10 +151,15 @@ struct Touched {
     /// By closures that are part of the transaction, and from `closure_from` on by the one that runs.
     tables: Vec<Arc<str>>,
     closure_from: usize,
+    /// How many rows the closure that runs has changed, as far as SQLite has reported them.
+    rows: u64,
+    /// Whether a closure that is part of the transaction changed others.
+    unreported: bool,
 }
 
 impl Touched {
     fn note(&mut self, table: &str) {
+        self.rows += 1;
         // Rows of one table follow each other: it is most often the last.
         if !self.tables.iter().rev().any(|known| **known == *table) {
             self.tables.push(table.into());
@@ -167,8 +177,11 @@ impl Tracker {
         if wanted {
             let touched = Arc::clone(&self.touched);
             connection.update_hook(Some(move |_: Action, schema: &str, table: &str, _: i64| {
+                let mut touched = lock(&touched);
                 if schema == "main" {
-                    lock(&touched).note(table);
+                    touched.note(table);
+                } else {
+                    touched.rows += 1;
                 }
             }))?;
         } else {
@@ -183,10 +196,21 @@ impl Tracker {
         self.hooked = false;
     }
 
-    pub(super) fn begin_closure(&self) {
+    pub(super) fn begin_closure(&mut self, connection: &Connection) {
         if self.hooked {
+            self.changed_before = connection.total_changes();
             let mut touched = lock(&self.touched);
             touched.closure_from = touched.tables.len();
+            touched.rows = 0;
+        }
+    }
+
+    /// The closure that ran last is part of the transaction; `dropped` if it dropped a table.
+    pub(super) fn keep_closure(&self, connection: &Connection, dropped: bool) {
+        if self.hooked {
+            let changed = connection.total_changes() - self.changed_before;
+            let mut touched = lock(&self.touched);
+            touched.unreported |= dropped || changed > touched.rows;
         }
     }
 
@@ -201,15 +225,16 @@ impl Tracker {
 
     /// The transaction was rolled back.
     pub(super) fn forget(&self) {
-        lock(&self.touched).tables.clear();
+        *lock(&self.touched) = Touched::default();
     }
 
     /// The transaction was committed.
     pub(super) fn publish(&self) {
-        let tables = core::mem::take(&mut lock(&self.touched).tables);
+        let touched = core::mem::take(&mut *lock(&self.touched));
         // Who subscribed after the transaction began is told that there was something.
-        let unseen = !self.hooked && self.sender.receiver_count() > 0;
-        if unseen || !tables.is_empty() {
+        let unseen = touched.unreported || (!self.hooked && self.sender.receiver_count() > 0);
+        if unseen || !touched.tables.is_empty() {
+            let tables = if unseen { Vec::new() } else { touched.tables };
             // Whoever subscribed may be gone.
             drop(self.sender.send(Change {
                 tables: tables.into(),

@@ -87,6 +87,8 @@ pub(super) struct Guard {
     cancelled: AtomicBool,
     /// Whether it was reported for taking long.
     reported: AtomicBool,
+    /// Whether it dropped a table.
+    dropped: AtomicBool,
     epoch: Instant,
 }
 
@@ -99,6 +101,7 @@ impl Guard {
             expired: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             reported: AtomicBool::new(false),
+            dropped: AtomicBool::new(false),
             epoch: Instant::now(),
         }
     }
@@ -111,6 +114,7 @@ impl Guard {
     /// A closure begins, whose time is up then.
     pub(super) fn enter(&self, deadline: Option<Instant>) -> Within<'_> {
         self.expired.store(false, Ordering::Relaxed);
+        self.dropped.store(false, Ordering::Relaxed);
         let deadline = deadline.map_or(0, |at| self.nanoseconds(at));
         self.deadline.store(deadline, Ordering::Relaxed);
         self.since
@@ -122,6 +126,11 @@ impl Guard {
     /// Whether the closure that ran last was interrupted because its time was up.
     pub(super) fn expired(&self) -> bool {
         self.expired.load(Ordering::Relaxed)
+    }
+
+    /// Whether the closure that ran last dropped a table, or was about to.
+    pub(super) fn dropped(&self) -> bool {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// For how long the closure runs that runs now.
@@ -159,6 +168,12 @@ impl Guard {
     }
 
     fn authorize(&self, kind: Kind, context: &AuthContext<'_>) -> Authorization {
+        if matches!(
+            context.action,
+            AuthAction::DropTable { .. } | AuthAction::DropVtable { .. }
+        ) {
+            self.dropped.store(true, Ordering::Relaxed);
+        }
         // Statements may be too short, each by itself, for a look at the deadline.
         if self.within.load(Ordering::Relaxed) && (is_denied(kind, &context.action) || self.stops())
         {

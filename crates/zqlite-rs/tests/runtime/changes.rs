@@ -54,6 +54,58 @@ fn a_commit_is_told_once_with_the_tables_that_it_changed() {
 }
 
 #[test]
+fn what_sqlite_does_not_report_row_by_row_is_told_as_a_change_of_any_table() {
+    let folder = TempDir::new().unwrap();
+    let database = open(&folder.path().join("db"), Options::new());
+    let write = |sql: &'static str| database.write(|tx| Ok(tx.execute_batch(sql)?));
+    write(
+        "CREATE TABLE w(id PRIMARY KEY, v) WITHOUT ROWID;
+         CREATE TRIGGER after AFTER INSERT ON t WHEN new.v = 'w' BEGIN INSERT INTO w VALUES (new.id, 1); END;
+         INSERT INTO t(id) VALUES (1), (2), (3);",
+    )
+    .unwrap();
+    let mut parents = database.subscribe(&["parent"]);
+    for sql in [
+        "INSERT INTO w VALUES (1, 1)",
+        "UPDATE w SET v = 2",
+        "INSERT INTO t(v) VALUES ('w')",
+        "DELETE FROM t",
+        "DELETE FROM w WHERE id = 1",
+        "DROP TABLE w",
+    ] {
+        write(sql).unwrap();
+        let told = parents.try_next();
+        assert!(
+            matches!(told, Some(Notification::Missed(1))),
+            "{sql}: {told:?}"
+        );
+        assert!(parents.try_next().is_none(), "{sql}");
+    }
+    write("DROP TRIGGER after").unwrap();
+    // What is reported, changes nothing, or is taken back, is no reason.
+    for sql in [
+        "DELETE FROM t",
+        "INSERT INTO t(id) VALUES (1), (2), (3)",
+        "REPLACE INTO t(id, v) VALUES (1, 7), (9, 9)",
+        "UPDATE t SET v = 1 WHERE id > 1",
+        "DELETE FROM t WHERE id = 1",
+        "CREATE TABLE other(a)",
+    ] {
+        write(sql).unwrap();
+        assert!(parents.try_next().is_none(), "{sql}");
+    }
+    write("CREATE TABLE w(id PRIMARY KEY) WITHOUT ROWID").unwrap();
+    let failed = database.write(|tx| {
+        tx.execute_batch("INSERT INTO w VALUES (1); DROP TABLE other")?;
+        Err::<(), _>(Error::application("no"))
+    });
+    assert!(failed.is_err());
+    assert!(parents.try_next().is_none());
+    write("INSERT INTO parent DEFAULT VALUES").unwrap();
+    assert_eq!(tables(parents.try_next()), ["parent"]);
+}
+
+#[test]
 fn who_falls_behind_is_told_so() {
     let folder = TempDir::new().unwrap();
     let database = open(
