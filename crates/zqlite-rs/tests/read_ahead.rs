@@ -22,8 +22,7 @@ use support::{
     IOERR_DATA, PAGE, PAGES_AT, assert_clean, assert_sound, create, create_sized, mode, open,
 };
 
-/// A thread's name has at most 15 bytes here.
-const THREAD: &str = "zqlite-read-ahe";
+const THREAD: &str = "zqlite-ahead";
 const ROWS: i64 = 24_000;
 /// A role of a test, in a process of its own.
 const CHILD: &str = "ZQLITE_TEST_READ_AHEAD_IN";
@@ -217,12 +216,16 @@ fn child_scans_and_closes() {
         .query_row("SELECT count(*) FROM t WHERE id < 50", [], |row| row.get(0))
         .unwrap();
     assert_eq!((few, threads()), (49, 0), "a short run");
-    assert_eq!(scan(&connection), whole());
-    assert_eq!(threads(), 1, "a long run");
-    assert_eq!(scan(&connection), whole());
-    assert_eq!(threads(), 1, "another");
+    // It ends after a while without work: on a machine that stands still, it may be gone again.
+    let seen = (0..100).any(|_| {
+        assert_eq!(scan(&connection), whole());
+        threads() == 1
+    });
+    assert!(seen, "a long run");
     drop(connection);
-    assert_eq!(threads(), 0, "the connection is closed");
+    // It was waited for; the system may take a moment longer to forget it.
+    let gone = (0..1_000_000).any(|_| threads() == 0);
+    assert!(gone, "the connection is closed");
 }
 
 #[test]

@@ -162,6 +162,8 @@ impl Database {
         number: u32,
         page: &mut [u8],
     ) -> Result<()> {
+        self.cache
+            .confirm(|| sealed.wal.checkpointed().map(Version::Index));
         if number == 1 {
             read_page(sealed, 1, page)?;
             self.note_version(sealed, page);
@@ -214,7 +216,7 @@ impl Database {
             }
         }
         if let Some((first, pages)) = self.cache.following(page_len) {
-            self.read_following(sealed, first, pages, page_len)?;
+            self.read_following(sealed, first, pages, page_len);
         }
         let opened = self.cache.take(number, page, |stored, page| {
             sealed
@@ -233,24 +235,23 @@ impl Database {
     }
 
     /// Reads what follows in the run, and has it opened on another thread.
-    fn read_following(
-        &mut self,
-        sealed: &Sealed,
-        first: u32,
-        pages: u32,
-        page_len: usize,
-    ) -> Result<()> {
-        let pages = self.pages_in_piece(sealed, first, pages, page_len)?;
-        if pages == 0 {
-            return Ok(());
-        }
-        let keys = sealed.page_keys()?;
+    fn read_following(&mut self, sealed: &Sealed, first: u32, pages: u32, page_len: usize) {
         let raw = self.raw;
         let read = |bytes: &mut [u8], first| read_stored(raw, bytes, first, page_len);
-        let _asked_for_again = self
-            .cache
-            .read_following(first, pages, page_len, keys, read);
-        Ok(())
+        let followed = self
+            .pages_in_piece(sealed, first, pages, page_len)
+            .and_then(|pages| {
+                if pages == 0 {
+                    return Ok(());
+                }
+                let keys = sealed.page_keys()?;
+                self.cache
+                    .read_following(first, pages, page_len, keys, read)
+            });
+        if followed.is_err() {
+            // Whoever needs one of these pages is told what is wrong. Until then nothing is tried again.
+            self.cache.end_run();
+        }
     }
 
     /// How many of these pages the file has in one piece.
@@ -415,6 +416,7 @@ impl Database {
         sealed.wal.index.insert(region, memory);
         sealed.wal.shared_memory = true;
         sealed.wal.shared_memory_read_only = rc == sys::SQLITE_READONLY_CANTINIT;
+        sealed.wal.shared_memory_writable = rc == sys::SQLITE_OK;
     }
 
     /// After a reader's lock was taken: nothing that it may read changes until it is given up.
@@ -432,6 +434,7 @@ impl Database {
         wal.index.clear();
         wal.shared_memory = false;
         wal.shared_memory_read_only = false;
+        wal.shared_memory_writable = false;
     }
 
     /// After `count` locks from `first` were taken, exclusively.
@@ -440,6 +443,7 @@ impl Database {
         let mut sealed = self.sealed.borrow_mut();
         if has(WAL_RECOVER) {
             sealed.wal.recovering = true;
+            sealed.wal.note_recovery();
         }
         if has(WAL_WRITE) || has(WAL_CHECKPOINT) {
             self.known_len = None;

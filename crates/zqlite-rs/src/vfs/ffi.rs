@@ -25,6 +25,7 @@ use super::code::{Code, Result};
 use super::counters::{self, Counts, File};
 use super::database::{self, Database};
 use super::journal::Journal;
+use super::read_cache;
 use super::sealed::Sealed;
 use super::temp::TempFile;
 use super::uri::Content;
@@ -43,6 +44,7 @@ mod plain_file;
 mod process;
 mod raw;
 mod shared_memory;
+mod signals;
 mod temporary;
 mod text;
 mod uri;
@@ -60,6 +62,7 @@ pub(crate) use plain_file::PlainVfs;
 pub use plain_file::read_key_file;
 pub(crate) use process::generation as process;
 pub(crate) use raw::{RawFile, Read};
+pub(crate) use signals::without_signals;
 pub(crate) use wal_index::WalIndex;
 
 use control::x_file_control;
@@ -96,8 +99,9 @@ pub fn register_over(name: &str, below: Option<&str>) -> core::result::Result<()
     };
     let c_string =
         |text: &str| CString::new(text).map_err(|_| failed("a VFS name holds a zero byte"));
-    // Here rather than at the first seal: while it registers, no other thread should fork.
+    // Here rather than at the first page: while they look, no other thread should fork.
     let _generation = process();
+    let _looked_up = (read_cache::budget(), read_cache::processors());
     let own_name = c_string(name)?;
     let below_name = below.map(c_string).transpose()?;
     // SAFETY: the name is null or a string that lives through the call; SQLite, which initialises itself here,

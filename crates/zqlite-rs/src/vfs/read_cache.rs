@@ -19,6 +19,8 @@ mod kept;
 mod window;
 
 use ahead::Ahead;
+pub(super) use beside::processors;
+pub(super) use budget::total as budget;
 pub(super) use kept::Came;
 use kept::{Kept, Limit};
 pub(super) use window::Page;
@@ -33,8 +35,8 @@ const KEPT_BYTES_LEAST: usize = 4 << 20;
 pub(super) enum Version {
     /// Bytes 24..40 of page 1: what SQLite compares with a rollback journal.
     Counters([u8; 16]),
-    /// Which WAL, and how much of it stands in the file.
-    Index([u32; 3]),
+    /// Which WAL, how much of it stands in the file, and how often its index was recovered.
+    Index([u32; 4]),
 }
 
 /// The pages of one connection.
@@ -43,6 +45,8 @@ pub(super) struct ReadCache {
     version: Option<Version>,
     /// Whether a lock that is held vouches for that state.
     valid: bool,
+    /// Whether SQLite may not have looked at the index since the lock was taken.
+    unconfirmed: bool,
     kept: Kept,
     ahead: Ahead,
 }
@@ -53,6 +57,7 @@ impl ReadCache {
         Self {
             version: None,
             valid: false,
+            unconfirmed: false,
             kept: Kept::new(limit(usize::MAX, most)),
             ahead: Ahead::default(),
         }
@@ -71,12 +76,28 @@ impl ReadCache {
         self.ahead.clear();
         self.version = version;
         self.valid = true;
+        self.unconfirmed = matches!(version, Some(Version::Index(_)));
+    }
+
+    /// Before the first page of a read transaction is read: the version is what it was when the lock was taken, or nobody
+    /// knows of which state the kept pages are.
+    ///
+    /// SQLite decides only after it has the lock from which frame on it looks into the log. A checkpoint that ended before that
+    /// has put pages into the file that SQLite will look for there.
+    pub(super) fn confirm(&mut self, version: impl FnOnce() -> Option<Version>) {
+        if self.unconfirmed {
+            self.unconfirmed = false;
+            if version() != self.version {
+                self.begin(None);
+            }
+        }
     }
 
     /// The lock is given up.
     pub(super) fn end(&mut self) {
         self.ahead.clear();
         self.valid = false;
+        self.unconfirmed = false;
         if self.version.is_none() {
             self.kept.clear();
         }
@@ -144,6 +165,11 @@ impl ReadCache {
             .fill_following(first, pages, page_len, keys, read)
     }
 
+    /// Pages are read one by one until another run begins.
+    pub(super) const fn end_run(&mut self) {
+        self.ahead.end_run();
+    }
+
     /// Gives a page that was read ahead; `open` opens it, if nobody has. `None` if it did not open on the other thread.
     pub(super) fn take(
         &mut self,
@@ -169,6 +195,8 @@ impl ReadCache {
     /// A page of the file is about to be written.
     pub(super) fn written(&mut self, number: u32) {
         self.ahead.forget();
+        // It may grow by this.
+        self.ahead.file_len = None;
         self.kept.remove(number);
         // Page 1 will tell another state than the one that the lock began with. With a WAL only checkpoints write,
         // which change no state.
@@ -204,7 +232,7 @@ mod tests {
     use super::*;
 
     const A: Version = Version::Counters([1; 16]);
-    const B: Version = Version::Index([1; 3]);
+    const B: Version = Version::Index([1; 4]);
 
     const LIMIT: Option<usize> = Some(1 << 20);
 
@@ -264,6 +292,34 @@ mod tests {
         cache.end();
         cache.begin(Some(A));
         assert!(!has(&mut cache, 9));
+    }
+
+    #[test]
+    fn what_changes_before_the_first_read_forgets_what_was_kept() {
+        let mut cache = ReadCache::new(LIMIT);
+        let keep = |cache: &mut ReadCache| {
+            cache.begin(Some(B));
+            cache.put(7, &interior(1), Came::Alone);
+            cache.end();
+            cache.begin(Some(B));
+        };
+        keep(&mut cache);
+        cache.confirm(|| Some(B));
+        assert!(has(&mut cache, 7));
+        cache.confirm(|| None);
+        assert!(has(&mut cache, 7), "it is asked once");
+        cache.end();
+        keep(&mut cache);
+        cache.confirm(|| Some(Version::Index([1, 1, 2, 1])));
+        assert!(!has(&mut cache, 7));
+        cache.put(7, &interior(2), Came::Alone);
+        assert!(has(&mut cache, 7), "until the lock is given up");
+        cache.end();
+        cache.begin(Some(B));
+        assert!(!has(&mut cache, 7));
+        cache.end();
+        cache.confirm(|| None);
+        assert!(!cache.is_valid(), "without a lock there is nothing to ask");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct WalState {
     pub(super) shared_memory: bool,
     /// Whether it is read-only and nobody has initialised it, so that SQLite recovers by itself, without locks.
     pub(super) shared_memory_read_only: bool,
+    /// Whether this connection may write to it.
+    pub(super) shared_memory_writable: bool,
     /// That index.
     pub(super) index: WalIndex,
     /// Whether a WAL is open.
@@ -44,10 +46,17 @@ impl WalState {
     }
 
     /// What tells one state of the database file from the next, while a reader's lock is held.
-    pub(super) fn checkpointed(&self) -> Option<[u32; 3]> {
+    pub(super) fn checkpointed(&self) -> Option<[u32; 4]> {
         self.is_indexed()
             .then(|| self.index.checkpointed())
             .flatten()
+    }
+
+    /// The index is about to be recovered, by this connection.
+    pub(super) fn note_recovery(&self) {
+        if self.shared_memory_writable {
+            self.index.count_recovery();
+        }
     }
 
     /// Whether the generation that the file names is the one that the index describes, if there is one.

@@ -1,7 +1,7 @@
 //! The shared-memory index of the WAL.
 
 use core::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// SQLite's index of the WAL in shared memory, as xShmMap gave it out.
 ///
@@ -22,6 +22,8 @@ impl WalIndex {
     const PAGES_WORD: usize = 5;
     const BACKFILLED_WORD: usize = 24;
     const ATTEMPTED_WORD: usize = 32;
+    /// `notUsed0` of SQLite's `WalCkptInfo`, "available for future enhancements".
+    const RECOVERIES_WORD: usize = 33;
 
     pub(crate) fn insert(&mut self, region: usize, memory: *mut u32) {
         if self.regions.len() <= region {
@@ -75,10 +77,12 @@ impl WalIndex {
     /// a reader is held: as long as this stays the same, the file does. `None` if a checkpoint is under way, or was cut off,
     /// or there is no index.
     ///
-    /// A checkpoint says how far it means to come before it writes, and how far it came when it has written; it never means to
-    /// come less far than the one before. A new WAL has other salts. What a checkpoint writes beside a reader who holds a
+    /// A checkpoint says how far it means to come before it writes, and how far it came when it has written. A new WAL has other
+    /// salts, unless its index was recovered when there was none: both are zero then, and the number of recoveries is another. What a checkpoint writes beside a reader who holds a
     /// lock is no page that he reads from the file.
-    pub(crate) fn checkpointed(&self) -> Option<[u32; 3]> {
+    pub(crate) fn checkpointed(&self) -> Option<[u32; 4]> {
+        // What SQLite has read, it has read before this.
+        fence(Ordering::SeqCst);
         let backfilled = self.word(0, Self::BACKFILLED_WORD)?;
         let attempted = self.word(0, Self::ATTEMPTED_WORD)?;
         let (first, second) = (
@@ -87,7 +91,20 @@ impl WalIndex {
         );
         // Zero, until somebody has set the index up.
         let version = self.word(0, 0)?;
-        (version != 0 && attempted == backfilled).then_some([first, second, backfilled])
+        let recoveries = self.word(0, Self::RECOVERIES_WORD)?;
+        (version != 0 && attempted == backfilled).then_some([first, second, backfilled, recoveries])
+    }
+
+    /// The index is about to be recovered: this connection alone has its locks, and may write to it. A future SQLite that
+    /// uses the word sets it afterwards.
+    pub(crate) fn count_recovery(&self) {
+        if let Some(&memory) = self.regions.first()
+            && !memory.is_null()
+        {
+            // SAFETY: a region that is mapped for writing, of 32 KiB; other processes read it, so it is changed atomically.
+            let word = unsafe { AtomicU32::from_ptr(memory.add(Self::RECOVERIES_WORD)) };
+            word.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn word(&self, region: usize, at: usize) -> Option<u32> {

@@ -59,8 +59,7 @@ impl Ahead {
         if number == self.next || number == self.next.saturating_add(1) {
             self.run = self.run.saturating_add(1);
         } else {
-            self.run = 0;
-            self.window = 0;
+            self.end_run();
         }
         self.next = number.saturating_add(1);
         if self.run < RUN {
@@ -159,6 +158,11 @@ impl Ahead {
         self.forget();
         self.file_len = None;
         self.next = 0;
+        self.end_run();
+    }
+
+    /// Pages are read one by one until another run begins.
+    pub(super) const fn end_run(&mut self) {
         self.run = 0;
         self.window = 0;
     }

@@ -1,11 +1,12 @@
 //! A thread that opens what was read ahead, beside the connection that reads.
 //!
 //! It is started when a connection first reads a long run, and ends with the connection, or when it had nothing to do for
-//! a while. The connection never waits for it but for a part that it is just opening.
+//! a while. The connection never waits for it. There are never more such threads than processors beside that of a connection.
 
 use core::mem::ManuallyDrop;
 use core::time::Duration;
 use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -18,8 +19,9 @@ use crate::vfs::sealed::PageKeys;
 
 /// The thread ends when there was nothing to do for so long.
 const IDLE: Duration = Duration::from_secs(1);
-/// What opening needs is far less.
-const STACK_BYTES: usize = 256 << 10;
+
+/// How many such threads the process has.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The thread of one connection, if there is one.
 #[derive(Default)]
@@ -44,8 +46,7 @@ struct Job {
 impl Beside {
     /// Whether this machine has a processor for the thread.
     pub(super) fn pays() -> bool {
-        static PROCESSORS: OnceLock<usize> = OnceLock::new();
-        *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get)) > 1
+        processors() > 1
     }
 
     /// Has a window opened, as far as the connection does not come first. Without a thread, or if that has enough to do,
@@ -96,17 +97,48 @@ impl Drop for Beside {
     }
 }
 
+/// How many processors the process may use.
+pub(in crate::vfs) fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+/// One of the threads that there may be.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let most = processors().saturating_sub(1);
+        THREADS
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |threads| {
+                (threads < most).then_some(threads + 1)
+            })
+            .ok()
+            .map(|_| Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn start() -> Option<AtWork> {
+    let place = Place::take()?;
     let (jobs, received) = mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new()
-        .name("zqlite-read-ahead".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || work(&received))
-        .ok()?;
+    let thread = ffi::without_signals(|| {
+        std::thread::Builder::new()
+            .name("zqlite-ahead".to_owned())
+            .spawn(move || {
+                let _place = place;
+                work(&received);
+            })
+    });
     Some(AtWork {
         process: ffi::process(),
         jobs,
-        thread,
+        thread: thread.ok()?,
     })
 }
 

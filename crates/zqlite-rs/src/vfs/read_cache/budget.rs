@@ -9,9 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What part of the memory that the process may use is for kept pages.
 const PART_OF_MEMORY: u64 = 8;
-/// The budget, at least and at most, in bytes.
+/// The budget, in bytes: at least so much, where a quarter of the memory is more than that, or nobody says how much there is.
 const LEAST: u64 = 64 << 20;
-const MOST: u64 = 1 << 30;
+/// And at most, as far as addresses reach.
+const MOST: u64 = if usize::BITS < u64::BITS {
+    256 << 20
+} else {
+    1 << 30
+};
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -33,21 +38,31 @@ impl Share {
         }
         taken.is_ok()
     }
+
+    /// Gives back what is not needed any more.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        TAKEN.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        TAKEN.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.shrink(self.bytes);
     }
 }
 
-fn total() -> usize {
+/// The budget, read once: before any other thread can fork, for it reads files.
+pub(in crate::vfs) fn total() -> usize {
     static TOTAL: OnceLock<usize> = OnceLock::new();
     *TOTAL.get_or_init(|| usize::try_from(budget(memory())).unwrap_or(usize::MAX))
 }
 
 fn budget(memory: Option<u64>) -> u64 {
-    memory.map_or(LEAST, |bytes| (bytes / PART_OF_MEMORY).clamp(LEAST, MOST))
+    memory.map_or(LEAST, |bytes| {
+        (bytes / PART_OF_MEMORY).clamp(LEAST.min(bytes / 4), MOST)
+    })
 }
 
 /// How many bytes of memory the process may use; `None` where nobody says so.
@@ -111,13 +126,19 @@ mod tests {
         let all = total();
         let mut second = Share::default();
         assert!(!second.grow(all), "some is taken");
+        first.shrink(1_000);
+        assert_eq!(first.bytes, 24);
+        first.shrink(usize::MAX);
+        assert_eq!(first.bytes, 0, "no more than it has");
     }
 
     #[test]
     fn the_budget_is_a_part_of_the_memory_within_bounds() {
         assert_eq!(budget(None), LEAST);
-        assert_eq!(budget(Some(0)), LEAST);
-        assert_eq!(budget(Some(4 << 30)), 512 << 20);
+        assert_eq!(budget(Some(0)), 0);
+        assert_eq!(budget(Some(64 << 20)), 16 << 20);
+        assert_eq!(budget(Some(300 << 20)), LEAST);
+        assert_eq!(budget(Some(1 << 30)), 128 << 20);
         assert_eq!(budget(Some(u64::MAX)), MOST);
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
         assert!((1..=most).contains(&total()));

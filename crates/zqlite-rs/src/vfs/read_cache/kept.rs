@@ -150,6 +150,14 @@ impl Kept {
         }
         if self.write(at, page).is_some() {
             self.index.insert(number, at);
+        } else if at + 1 == self.slots.len() {
+            // There is no memory: it stays as large as it is.
+            self.slots.pop();
+            self.limit = Limit {
+                own: at * self.page_len,
+                shared: 0,
+            };
+            self.grant(self.limit.own);
         }
     }
 
@@ -166,11 +174,30 @@ impl Kept {
         }
     }
 
-    /// Forgets all pages. Their memory serves the next ones.
+    /// Forgets all pages. Their memory serves the next ones; what had not been used since it was last cleared, others get.
     pub(super) fn clear(&mut self) {
+        let used = self.slots.len() * self.page_len;
         self.index.clear();
         self.slots.clear();
         self.hand = 0;
+        let beyond = used.saturating_sub(self.limit.own).div_ceil(REGION) * REGION;
+        let needed = self.limit.own.saturating_add(beyond);
+        if needed < self.granted {
+            self.grant(needed);
+            let regions = self
+                .at(needed / self.page_len.max(1))
+                .map_or(0, |(which, _)| which + 1);
+            for region in self.regions.get_mut(regions..).unwrap_or_default() {
+                region.as_mut_slice().zeroize();
+            }
+            self.regions.truncate(regions);
+        }
+    }
+
+    /// Has fewer bytes from now on.
+    fn grant(&mut self, bytes: usize) {
+        self.share.shrink(self.granted.saturating_sub(bytes));
+        self.granted = bytes;
     }
 
     /// Whether a leaf is worth another's place: it was asked for before, and those that are here are asked for.

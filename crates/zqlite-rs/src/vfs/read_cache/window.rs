@@ -1,19 +1,15 @@
 //! Stored pages that follow each other in the file, opened by whoever comes first: the connection that reads them, or the
 //! thread beside it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use zeroize::Zeroizing;
-
-use crate::vfs::ffi;
 
 /// How many bytes are opened in one go; never less than a page.
 const PART_BYTES: usize = 32 << 10;
 
 /// Pages from `first` on.
 pub(super) struct Window {
-    /// Locks that were held when a process was forked stay so in its child.
-    process: u32,
     page_len: usize,
     first: u32,
     pages: u32,
@@ -51,7 +47,6 @@ pub(in crate::vfs) enum Page {
 impl Window {
     pub(super) fn new() -> Self {
         Self {
-            process: ffi::process(),
             page_len: 0,
             first: 0,
             pages: 0,
@@ -68,7 +63,6 @@ impl Window {
         page_len: usize,
         mut read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.process = ffi::process();
         self.page_len = page_len;
         self.first = first;
         self.pages = 0;
@@ -101,9 +95,7 @@ impl Window {
 
     /// Whether this page is here.
     pub(super) fn holds(&self, number: u32, page_len: usize) -> bool {
-        self.page_len == page_len
-            && number.wrapping_sub(self.first) < self.pages
-            && self.process == ffi::process()
+        self.page_len == page_len && number.wrapping_sub(self.first) < self.pages
     }
 
     /// The page behind the last one.
@@ -111,7 +103,8 @@ impl Window {
         self.first.saturating_add(self.pages)
     }
 
-    /// Gives a page that is here, or has it opened from what the file has. `None` if the thread beside could not open it.
+    /// Gives a page that is here, or has it opened from what the file has. `None` if the thread beside could not open it, or is
+    /// just about to.
     pub(super) fn take(
         &self,
         number: u32,
@@ -119,7 +112,7 @@ impl Window {
         open: impl FnOnce(&[u8], &mut [u8]) -> bool,
     ) -> Option<Page> {
         let (part, at) = self.place(number)?;
-        let mut part = lock(self.parts.get(part)?);
+        let mut part = free(self.parts.get(part)?)?;
         let start = at as usize * self.page_len;
         match part.state {
             State::Opened(opened) if opened >> at & 1 == 1 => {
@@ -142,8 +135,9 @@ impl Window {
             if first >= self.end() {
                 return;
             }
-            let mut part = lock(part);
-            if part.state == State::Stored {
+            if let Some(mut part) = free(part)
+                && part.state == State::Stored
+            {
                 let mut opened = 0;
                 let len = part.len;
                 let bytes = part.bytes.get_mut(..len).unwrap_or_default();
@@ -153,7 +147,6 @@ impl Window {
                 }
                 part.state = State::Opened(opened);
             }
-            drop(part);
             first = first.saturating_add(self.pages_in_part());
         }
     }
@@ -171,9 +164,14 @@ impl Window {
     }
 }
 
-/// A thread that panicked has left a page unopened, and nothing else undone.
-fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
-    part.lock().unwrap_or_else(PoisonError::into_inner)
+/// Nobody waits: in the child of a fork, what another thread had locked stays so. A thread that panicked has left pages that do
+/// not open.
+fn free(part: &Mutex<Part>) -> Option<MutexGuard<'_, Part>> {
+    match part.try_lock() {
+        Ok(part) => Some(part),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 #[cfg(test)]
