@@ -339,10 +339,14 @@ int zqlite_verify_seal(const char *file,
  For programs that link the library: `sqlite3_auto_extension((void (*)(void))zqlite_auto_init)`, before the first
  connection is opened. `sqlite3_zqlite_init` would do the same, but its result is an error there.
 
+ From then on every connection whose main database is sealed has the virtual tables and the functions of compressed
+ columns, with `recursive_triggers` on; others are left as they are. `sqlite3_cancel_auto_extension` with the same
+ argument ends that; the VFS stays.
+
  # Safety
  SQLite calls it, with its table of functions and a place for a message.
  */
-int zqlite_auto_init(sqlite3 *_db,
+int zqlite_auto_init(sqlite3 *db,
                      char **error,
                      const struct sqlite3_api_routines *api);
 

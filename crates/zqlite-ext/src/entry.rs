@@ -1,4 +1,5 @@
-//! Where SQLite comes in: the VFS `zqlite` is registered in the host, for good.
+//! Where SQLite comes in: the VFS `zqlite` is registered in the host, for good, and what sealed databases need on every
+//! connection that opens one.
 
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
@@ -8,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use libsqlite3_sys as sys;
 use zqlite::vfs;
+
+use crate::connection::{self, For};
 
 /// The oldest SQLite that the VFS has been tested with.
 const OLDEST: c_int = 3_040_000;
@@ -23,18 +26,19 @@ pub(crate) fn is_loaded() -> bool {
 }
 
 /// The entry point of `sqlite3_load_extension`, `.load` and `load_extension()`. The library stays loaded when the
-/// connection is closed.
+/// connection is closed. This connection gets the virtual tables and functions, and so does every later one of the
+/// process whose main database is sealed: [`zqlite_auto_init`] becomes an automatic extension.
 ///
 /// # Safety
 /// SQLite calls it, with its table of functions and a place for a message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sqlite3_zqlite_init(
-    _db: *mut sys::sqlite3,
+    db: *mut sys::sqlite3,
     error: *mut *mut c_char,
     api: *mut sys::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: by the contract.
-    match unsafe { load(error, api) } {
+    match unsafe { load(db, For::Whoever, error, api) } {
         sys::SQLITE_OK => sys::SQLITE_OK_LOAD_PERMANENTLY,
         rc => rc,
     }
@@ -43,32 +47,37 @@ pub unsafe extern "C" fn sqlite3_zqlite_init(
 /// For programs that link the library: `sqlite3_auto_extension((void (*)(void))zqlite_auto_init)`, before the first
 /// connection is opened. `sqlite3_zqlite_init` would do the same, but its result is an error there.
 ///
+/// From then on every connection whose main database is sealed has the virtual tables and the functions of compressed
+/// columns, with `recursive_triggers` on; others are left as they are. `sqlite3_cancel_auto_extension` with the same
+/// argument ends that; the VFS stays.
+///
 /// # Safety
 /// SQLite calls it, with its table of functions and a place for a message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zqlite_auto_init(
-    _db: *mut sys::sqlite3,
+    db: *mut sys::sqlite3,
     error: *mut *mut c_char,
     api: *const sys::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: by the contract.
-    unsafe { load(error, api.cast_mut()) }
+    unsafe { load(db, For::Sealed, error, api.cast_mut()) }
 }
 
 /// # Safety
-/// `api` is null or a host's table of functions; `error` is null or a place for a message.
-unsafe fn load(error: *mut *mut c_char, api: *mut sys::sqlite3_api_routines) -> c_int {
+/// `db` is null or an open connection of the host; `api` is null or the host's table of functions; `error` is null or a
+/// place for a message.
+unsafe fn load(
+    db: *mut sys::sqlite3,
+    whom: For,
+    error: *mut *mut c_char,
+    api: *mut sys::sqlite3_api_routines,
+) -> c_int {
     let loaded = catch_unwind(|| {
-        let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
-        match *host {
-            Some(address) if address == api.addr() => return Ok(()),
-            Some(_) => return Err("zqlite is in use by another SQLite of this process".to_owned()),
-            None => {}
-        }
         // SAFETY: by the contract.
-        unsafe { register(api) }?;
-        *host = Some(api.addr());
-        Ok(())
+        unsafe {
+            in_host(api)?;
+            connection::equip(db, whom)
+        }
     });
     let message = match loaded {
         Ok(Ok(())) => return sys::SQLITE_OK,
@@ -92,6 +101,23 @@ unsafe fn load(error: *mut *mut c_char, api: *mut sys::sqlite3_api_routines) -> 
         }
     }
     sys::SQLITE_ERROR
+}
+
+/// Registers the VFS in the first host; another one is refused.
+///
+/// # Safety
+/// `api` is null or a host's table of functions.
+unsafe fn in_host(api: *mut sys::sqlite3_api_routines) -> Result<(), String> {
+    let mut host = HOST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *host {
+        Some(address) if address == api.addr() => return Ok(()),
+        Some(_) => return Err("zqlite is in use by another SQLite of this process".to_owned()),
+        None => {}
+    }
+    // SAFETY: by the contract.
+    unsafe { register(api) }?;
+    *host = Some(api.addr());
+    Ok(())
 }
 
 /// # Safety
@@ -121,6 +147,7 @@ unsafe fn register(api: *mut sys::sqlite3_api_routines) -> Result<(), String> {
     }
     vfs::register().map_err(|error| error.to_string())?;
     vfs::permit_uri_keys();
+    connection::equip_later_ones()?;
     if let Some(warning) = vfs::host_warning() {
         warn(warning);
     }

@@ -3,4 +3,5 @@
 //! There is no SQLite in here: every call goes through the table of functions that the host hands to [`entry`].
 
 mod api;
+mod connection;
 mod entry;

@@ -62,18 +62,26 @@ use fault::Fault;
 /// # Errors
 /// [`Error::Sqlite`] if SQLite refuses: the connection runs a statement of one of the modules.
 pub fn register(connection: &Connection) -> Result<(), Error> {
-    register_modules(connection).map_err(|fault| {
+    register_modules(connection)?;
+    connection.pragma_update(None, "recursive_triggers", true)?;
+    Ok(())
+}
+
+/// Registers the virtual tables on a connection and changes nothing else, for a connection that is somebody else's:
+/// while `recursive_triggers` is off there, writes that would change an index are refused.
+///
+/// # Errors
+/// As [`register`].
+pub fn register_modules(connection: &Connection) -> Result<(), Error> {
+    let registered = || -> Result<(), Fault> {
+        ffi::register::<bitmap::Bitmap>(connection)?;
+        ffi::register::<cidr::Cidr>(connection)?;
+        ffi::register::<timeseries::TimeSeries>(connection)
+    };
+    registered().map_err(|fault| {
         Error::Sqlite(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(fault.code),
             Some(fault.message),
         ))
     })
-}
-
-fn register_modules(connection: &Connection) -> Result<(), Fault> {
-    ffi::register::<bitmap::Bitmap>(connection)?;
-    ffi::register::<cidr::Cidr>(connection)?;
-    ffi::register::<timeseries::TimeSeries>(connection)?;
-    connection.pragma_update(None, "recursive_triggers", true)?;
-    Ok(())
 }

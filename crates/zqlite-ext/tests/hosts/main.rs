@@ -13,3 +13,4 @@ mod node;
 mod python;
 mod shell;
 mod support;
+mod tables;

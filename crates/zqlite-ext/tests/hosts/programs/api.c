@@ -73,6 +73,15 @@ static sqlite3 *open_sealed(const char *path) {
     return db;
 }
 
+static int number(sqlite3 *db, const char *sql) {
+    sqlite3_stmt *statement = NULL;
+    CHECK(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
+    CHECK(sqlite3_step(statement) == SQLITE_ROW);
+    int value = sqlite3_column_int(statement, 0);
+    CHECK(sqlite3_finalize(statement) == SQLITE_OK);
+    return value;
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     char *path = in(argv[1], "api.db"), *id = in(argv[1], "id.key"), *other = in(argv[1], "other.key");
@@ -97,6 +106,8 @@ int main(int argc, char **argv) {
     sqlite3 *db = NULL;
     CHECK(sqlite3_auto_extension((void (*)(void))zqlite_auto_init) == SQLITE_OK);
     CHECK(sqlite3_open(":memory:", &db) == SQLITE_OK);
+    /* A database that is not sealed is left as it is. */
+    CHECK(sqlite3_exec(db, "SELECT zqlite_dictionary_of(NULL)", NULL, NULL, NULL) == SQLITE_ERROR);
     CHECK(sqlite3_close(db) == SQLITE_OK);
     CHECK(zqlite_last_error() == NULL);
 
@@ -146,6 +157,16 @@ int main(int argc, char **argv) {
     db = open_sealed(path);
     CHECK(sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE t(x); INSERT INTO t VALUES ('very secret words')",
                        NULL, NULL, NULL) == SQLITE_OK);
+
+    /* What a sealed database may hold, is there. */
+    CHECK(sqlite3_exec(db,
+                       "CREATE TABLE r(id INTEGER PRIMARY KEY, p UNIQUE); CREATE VIRTUAL TABLE ip USING cidr(r, p);"
+                       "INSERT INTO r VALUES (1, '10.0.0.0/8'), (2, '10.1.0.0/16');"
+                       "REPLACE INTO r VALUES (3, '10.1.0.0/16'); DELETE FROM r WHERE id = 1;",
+                       NULL, NULL, NULL) == SQLITE_OK);
+    CHECK(number(db, "SELECT count(*) * 10 + max(rowid) FROM ip WHERE covers = '10.1.2.3'") == 13);
+    CHECK(number(db, "SELECT length(zqlite_compress(replace(hex(zeroblob(500)), '0', 'ab'), NULL)) < 50") == 1);
+    CHECK(sqlite3_exec(db, "DROP TABLE ip; DROP TABLE r", NULL, NULL, NULL) == SQLITE_OK);
 
     /* Beside the open connection, whose locks stay. */
     OK(zqlite_inspect(path, &inspection, NULL, &message));
