@@ -34,6 +34,7 @@ mod functions;
 mod moving;
 mod outline;
 mod retrain;
+mod slices;
 mod stored;
 mod table;
 mod training;

@@ -102,6 +102,29 @@ pub(super) fn add(connection: &Connection, column: &Column) -> rusqlite::Result<
     )
 }
 
+/// Remembers how hard zstd works for a column from now on.
+pub(super) fn set_level(
+    connection: &Connection,
+    column: &Column,
+    level: i32,
+) -> rusqlite::Result<usize> {
+    connection.execute(
+        r#"UPDATE main.zqlite_compressed SET level = ?3 WHERE "table" = ?1 AND "column" = ?2"#,
+        params![column.table, column.column, level],
+    )
+}
+
+/// Forgets the columns of a table that somebody dropped. Its dictionaries stay: values may have been copied.
+pub(super) fn forget(connection: &Connection, table: &str) -> rusqlite::Result<()> {
+    for catalog in ["zqlite_compressed", "zqlite_spellings"] {
+        connection.execute(
+            &format!(r#"DELETE FROM main.{catalog} WHERE "table" = ?1"#),
+            [table],
+        )?;
+    }
+    Ok(())
+}
+
 /// Forgets a column and its dictionaries.
 pub(super) fn remove(connection: &Connection, column: &Column) -> rusqlite::Result<()> {
     for table in ["zqlite_compressed", "zqlite_dictionaries"] {

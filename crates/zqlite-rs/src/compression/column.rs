@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::catalog::{self, Column};
 use super::dictionary::Dictionary;
-use super::moving::{bytes, copy, exists, move_sequence};
+use super::moving::{bytes, copy, count, exists, move_sequence, rewrite};
 use super::table::{Subject, Table, literal, quoted};
 use super::training::train;
 use super::{
@@ -85,13 +85,22 @@ pub fn compress_column(
         functions::register(connection)?;
     }
     atomically(connection, || {
-        let others = catalog::columns_of(connection, table)?;
+        let mut others = catalog::columns_of(connection, table)?;
+        if let Some(gone) = others.first()
+            && !exists(connection, &gone.base)?
+            && Table::read(connection, subject).is_ok()
+        {
+            // Somebody dropped the table behind the view, and made another one of its name.
+            catalog::forget(connection, &gone.table)?;
+            others.clear();
+        }
         match others.first() {
             None => compress_first(connection, subject, options, progress),
             Some(first) => {
                 let view = first.table.clone();
                 let base = first.base.clone();
-                compress_another(connection, subject, options, others, &view, &base)
+                let names = (view.as_str(), base.as_str());
+                compress_another(connection, subject, options, others, names, progress)
             }
         }
     })
@@ -104,7 +113,7 @@ fn compress_first(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Compressed, Error> {
     let table = Table::read(connection, subject)?;
-    let name = table.compressible(subject)?;
+    let name = table.compressible(connection, subject)?;
     table.check_replaceable(connection, subject, options.null_takes_default)?;
     let base_name = format!("{}_zqlite_rows", table.name);
     let mut taken = view::triggers(&table.name).to_vec();
@@ -122,7 +131,16 @@ fn compress_first(
         table: &table.name,
         column: &name,
     };
-    let dictionary = train(connection, own, &table.name, &quoted(&name), options)?;
+    let total = count(connection, &table.name)?;
+    let goes_on = &mut || progress(0, total);
+    let dictionary = train(
+        connection,
+        own,
+        &table.name,
+        &quoted(&name),
+        options,
+        goes_on,
+    )?;
     let id = dictionary.as_ref().map(Dictionary::id);
     let value =
         |column: &str| (column == name).then(|| format!("zqlite_compress(?, {})", id_literal(id)));
@@ -161,31 +179,32 @@ fn compress_another(
     subject: Subject<'_>,
     options: &Options,
     mut columns: Vec<Column>,
-    view: &str,
-    base_name: &str,
+    (view, base_name): (&str, &str),
+    progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Compressed, Error> {
+    for column in &columns {
+        Table::behind(connection, base_name, &column.column)?;
+    }
     let base = Table::read(connection, base_subject(base_name, subject.column))?;
-    let name = base.compressible(subject)?;
+    let name = base.compressible(connection, subject)?;
     if columns.iter().any(|column| column.column == name) {
         return Err(subject.refused("it is compressed already"));
     }
     check_own_triggers(connection, subject, view)?;
+    let null_takes_default =
+        options.null_takes_default || columns.iter().any(|column| column.null_takes_default);
+    base.check_defaults(subject, null_takes_default)?;
     let own = Subject {
         table: view,
         column: &name,
     };
-    let dictionary = train(connection, own, base_name, &quoted(&name), options)?;
+    let total = count(connection, base_name)?;
+    let goes_on = &mut || progress(0, total);
+    let dictionary = train(connection, own, base_name, &quoted(&name), options, goes_on)?;
     let id = dictionary.as_ref().map(Dictionary::id);
     let plain_bytes = bytes(connection, base_name, &name)?;
-    let rows = connection.execute(
-        &format!(
-            "UPDATE main.{} SET {1} = zqlite_compress({1}, {2})",
-            quoted(base_name),
-            quoted(&name),
-            id_literal(id)
-        ),
-        [],
-    )?;
+    let expression = format!("zqlite_compress({}, {})", quoted(&name), id_literal(id));
+    let rows = rewrite(connection, &base, &name, &expression, progress)?;
     let column = Column {
         table: view.to_owned(),
         column: name.clone(),
@@ -193,14 +212,14 @@ fn compress_another(
         level: options.level,
         dictionaries: 0,
         version: 0,
-        null_takes_default: columns.iter().any(|column| column.null_takes_default),
+        null_takes_default,
     };
     catalog::add(connection, &column)?;
     columns.push(column);
     view::remove(connection, view)?;
     view::create(connection, view, &base, &columns)?;
     Ok(Compressed {
-        rows: rows as u64,
+        rows,
         plain_bytes,
         stored_bytes: bytes(connection, base_name, &name)?,
         dictionary_bytes: dictionary.map_or(0, |dictionary| dictionary.bytes.len() as u64),
@@ -230,18 +249,18 @@ pub fn decompress_column(
             .ok_or_else(|| subject.refused("it is not compressed"))?;
         let own = columns.remove(at);
         check_own_triggers(connection, subject, &own.table)?;
-        let base = Table::read(connection, base_subject(&own.base, &own.column))?;
+        let base = Table::behind(connection, &own.base, &own.column)?;
+        base.check_unused(connection, subject, &own.column)?;
+        for other in &columns {
+            Table::behind(connection, &own.base, &other.column)?;
+        }
         view::remove(connection, &own.table)?;
         let rows = if columns.is_empty() {
             base.check_replaceable(connection, subject, true)?;
             make_plain(connection, subject, &own, &base, progress)?
         } else {
-            let sql = format!(
-                "UPDATE main.{} SET {1} = zqlite_decompress({1})",
-                quoted(&own.base),
-                quoted(&own.column)
-            );
-            let rows = connection.execute(&sql, [])? as u64;
+            let expression = format!("zqlite_decompress({})", quoted(&own.column));
+            let rows = rewrite(connection, &base, &own.column, &expression, progress)?;
             view::create(connection, &own.table, &base, &columns)?;
             rows
         };
@@ -292,7 +311,7 @@ fn rename(
     subject: Subject<'_>,
 ) -> Result<(String, String), Error> {
     outline::renamed(sql, from, to)
-        .ok_or_else(|| subject.refused(format!("this cannot be read: {sql}")))
+        .ok_or_else(|| subject.refused("the text that made it or an index of it cannot be read"))
 }
 
 fn id_literal(id: Option<i64>) -> String {
@@ -311,7 +330,7 @@ fn check_own_triggers(
         .collect();
     let mut statement = connection.prepare(&format!(
         "SELECT name FROM (SELECT * FROM main.sqlite_schema UNION ALL SELECT * FROM temp.sqlite_schema)
-         WHERE type = 'trigger' AND tbl_name = ?1 AND name NOT IN ({})",
+         WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE AND name NOT IN ({})",
         own.join(", ")
     ))?;
     let mut rows = statement.query([view])?;
@@ -340,13 +359,30 @@ pub(super) fn atomically<T>(
         )
     };
     connection.execute_batch(begin)?;
-    let outcome = step().and_then(|done| {
-        connection.execute_batch(end)?;
-        Ok(done)
-    });
-    // Some errors have rolled everything back already.
-    if outcome.is_err() && !connection.is_autocommit() {
-        connection.execute_batch(undo)?;
+    let mut unfinished = Unfinished {
+        connection,
+        undo: Some(undo),
+    };
+    let done = step()?;
+    connection.execute_batch(end)?;
+    unfinished.undo = None;
+    Ok(done)
+}
+
+/// Takes a step back that failed, or panicked.
+struct Unfinished<'a> {
+    connection: &'a Connection,
+    undo: Option<&'static str>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // Some errors have rolled everything back already.
+        if let Some(undo) = self.undo
+            && !self.connection.is_autocommit()
+        {
+            // It fails where SQLite cannot go back either; what the caller hears is why the step failed.
+            drop(self.connection.execute_batch(undo));
+        }
     }
-    outcome
 }

@@ -86,7 +86,8 @@ impl Ready {
             None
         } else {
             compressor.load_dictionary(bytes).map_err(zstd_error)?;
-            Some(DDict::try_create(bytes).ok_or(io::ErrorKind::OutOfMemory)?)
+            // It is small: where zstd makes nothing of it, it is no dictionary.
+            Some(DDict::try_create(bytes).ok_or(io::ErrorKind::InvalidData)?)
         };
         Ok(Self {
             id,
@@ -94,6 +95,13 @@ impl Ready {
             dictionary,
         })
     }
+}
+
+/// Room for so many bytes. Large values are no reason to end the process where memory is short.
+fn make_room(bytes: &mut Vec<u8>, len: usize) -> Result<(), CodecError> {
+    bytes
+        .try_reserve(len)
+        .map_err(|_| CodecError::Zstd(io::ErrorKind::OutOfMemory.into()))
 }
 
 fn zstd_error(code: usize) -> io::Error {
@@ -158,7 +166,7 @@ impl Codec {
             return Ok(None);
         };
         self.scratch.clear();
-        self.scratch.reserve(compress_bound(value.len()));
+        make_room(&mut self.scratch, compress_bound(value.len()))?;
         let len = ready
             .compressor
             .compress2(&mut self.scratch, value)
@@ -188,7 +196,8 @@ impl Codec {
             .ready
             .get(at)
             .and_then(|ready| ready.dictionary.as_ref());
-        let mut value = Vec::with_capacity(len);
+        let mut value = Vec::new();
+        make_room(&mut value, len)?;
         let outcome = match dictionary {
             Some(dictionary) => {
                 self.decompressor
@@ -226,7 +235,10 @@ impl Codec {
                 Ready::new(id, dictionary.level, &dictionary.bytes)
             }
         };
-        let ready = ready.map_err(CodecError::Zstd)?;
+        let ready = ready.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => CodecError::BadDictionary,
+            _ => CodecError::Zstd(error),
+        })?;
         if self.ready.len() >= CACHED {
             self.ready.remove(0);
         }

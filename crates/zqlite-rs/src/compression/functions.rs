@@ -1,10 +1,12 @@
 //! The SQL functions `zqlite_compress`, `zqlite_decompress`, `zqlite_dictionary_of`.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
+use rusqlite::Connection;
+use rusqlite::ffi::{SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_NOMEM, SQLITE_TOOBIG};
 use rusqlite::functions::{Context, FunctionFlags, SqlFnArg};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ffi::SQLITE_CORRUPT, ffi::SQLITE_ERROR, ffi::SQLITE_TOOBIG};
 
 use super::dictionary::{Codec, CodecError};
 use super::ffi;
@@ -176,6 +178,9 @@ fn sql_error(error: CodecError) -> rusqlite::Error {
             | rusqlite::Error::IntegralValueOutOfRange(..),
         ) => failure(SQLITE_CORRUPT, None),
         CodecError::Sqlite(error) => error,
+        CodecError::Zstd(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+            failure(SQLITE_NOMEM, None)
+        }
         CodecError::Zstd(error) => rusqlite::Error::UserFunctionError(error.into()),
     }
 }

@@ -3,11 +3,12 @@
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, Statement, ToSql};
 
+use super::slices::Slices;
 use super::table::{Table, quoted};
 use crate::Error;
 
 /// After so many rows the caller hears how far it is.
-const ROWS_A_REPORT: u64 = 1_024;
+pub(super) const ROWS_A_REPORT: u64 = 1_024;
 
 /// Copies all rows; `value` says how a column is written, if not as it is.
 pub(super) fn copy(
@@ -32,10 +33,7 @@ pub(super) fn copy(
         )
         .collect();
     let source = quoted(&from.name);
-    let sql = format!("SELECT count(*) FROM main.{source}");
-    let total = connection
-        .query_row(&sql, [], |row| row.get::<_, i64>(0))?
-        .cast_unsigned();
+    let total = count(connection, &from.name)?;
     let list = columns.join(", ");
     let mut read = connection.prepare(&format!("SELECT {list} FROM main.{source}"))?;
     let mut write = connection.prepare(&format!(
@@ -59,6 +57,40 @@ pub(super) fn copy(
         return Err(Error::Interrupted);
     }
     Ok(done)
+}
+
+/// Sets a column of all rows to an expression, where they are.
+pub(super) fn rewrite(
+    connection: &Connection,
+    base: &Table,
+    column: &str,
+    expression: &str,
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<u64, Error> {
+    let total = count(connection, &base.name)?;
+    let limit = u32::try_from(ROWS_A_REPORT).unwrap_or(u32::MAX);
+    let (mut slices, mut done) = (Slices::default(), 0);
+    loop {
+        let slice = slices.next(connection, base, limit)?;
+        if let Some(slice) = &slice {
+            slice.set(connection, base, (column, expression), "1")?;
+            done += slice.rows;
+        }
+        if !progress(done, total) {
+            return Err(Error::Interrupted);
+        }
+        if slice.is_none() {
+            return Ok(done);
+        }
+    }
+}
+
+/// How many rows a table has.
+pub(super) fn count(connection: &Connection, table: &str) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM main.{}", quoted(table));
+    connection
+        .query_row(&sql, [], |row| row.get::<_, i64>(0))
+        .map(i64::cast_unsigned)
 }
 
 fn bind(statement: &mut Statement<'_>, at: usize, value: impl ToSql) -> rusqlite::Result<()> {

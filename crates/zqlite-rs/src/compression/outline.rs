@@ -154,6 +154,36 @@ pub(super) fn obstacle(create_table: &str, column: &str) -> Option<String> {
     (!found).then(|| "its definition cannot be read".to_owned())
 }
 
+/// Whether a text names a column with its table before it: that would not be found under another name of the table.
+pub(super) fn qualifies(sql: &str, table: &str) -> bool {
+    tokens(sql)
+        .windows(2)
+        .any(|pair| matches!(pair, [name, dot] if name.names(table) && dot.text == "."))
+}
+
+/// The expression of a default, as it means the same elsewhere: a word that stands there alone is a text.
+pub(super) fn default_value(default: &str) -> String {
+    const CONSTANTS: [&str; 6] = [
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "FALSE",
+        "NULL",
+        "TRUE",
+    ];
+    let is_constant = |token: &Token<'_>| {
+        CONSTANTS.iter().any(|word| token.is(word))
+            || token.text.starts_with(|first: char| first.is_ascii_digit())
+    };
+    match tokens(default).as_slice() {
+        [token] if !is_constant(token) => match unquoted(token.text) {
+            Some(word) => literal(&word),
+            None => default.to_owned(),
+        },
+        _ => default.to_owned(),
+    }
+}
+
 /// Whether the primary key has a collation of its own, so that it may tell apart what the column's does not.
 pub(super) fn has_collated_key(create_table: &str) -> bool {
     definitions(create_table).iter().any(|definition| {

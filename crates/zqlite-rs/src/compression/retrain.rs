@@ -1,11 +1,12 @@
 //! New dictionaries for rows that no longer look like the old ones.
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params};
 
 use super::catalog::{self, Column};
 use super::column::{Options, atomically};
 use super::functions;
+use super::moving::count;
+use super::slices::{Slice, Slices};
 use super::table::{Subject, Table, quoted};
 use super::training::train;
 use crate::Error;
@@ -52,9 +53,18 @@ pub fn retrain(
             table: &own.table,
             column: &own.column,
         };
+        base_of(connection, &own)?;
         let expression = format!("zqlite_decompress({})", quoted(&own.column));
-        let dictionary = train(connection, names, &own.base, &expression, options)?
-            .ok_or_else(|| subject.refused("there is too little in it to train a dictionary"))?;
+        let dictionary = train(
+            connection,
+            names,
+            &own.base,
+            &expression,
+            options,
+            &mut || true,
+        )?
+        .ok_or_else(|| subject.refused("there is too little in it to train a dictionary"))?;
+        catalog::set_level(connection, &own, options.level)?;
         Ok(Retrained {
             version: dictionary.version.cast_unsigned(),
             dictionary_bytes: dictionary.bytes.len() as u64,
@@ -84,18 +94,25 @@ pub fn recompress(
         changed: 0,
         dropped: 0,
     };
-    let mut after = None;
+    let own = find(connection, subject)?;
+    let total = count(connection, &base_of(connection, &own)?.name)?;
+    let mut slices = Slices::default();
     loop {
-        let step = atomically(connection, || {
+        let stepped = atomically(connection, || {
             let own = find(connection, subject)?;
-            let step = Step::new(connection, &own)?;
-            step.run(connection, after.take(), rows_a_step.max(1))
+            let base = base_of(connection, &own)?;
+            let slice = slices.next(connection, &base, rows_a_step.max(1))?;
+            slice
+                .map(|slice| step(connection, &own, &base, &slice))
+                .transpose()
         })?;
-        outcome.rows += step.rows;
-        outcome.changed += step.changed;
-        let Some(last) = step.last else { break };
-        after = Some(last);
-        if !progress(outcome.rows, step.total) {
+        let Some((rows, changed)) = stepped else {
+            break;
+        };
+        outcome.rows += rows;
+        outcome.changed += changed;
+        // Others may have added some since.
+        if !progress(outcome.rows, total.max(outcome.rows)) {
             return Err(Error::Interrupted);
         }
     }
@@ -119,90 +136,33 @@ fn find(connection: &Connection, subject: Subject<'_>) -> Result<Column, Error> 
         .ok_or_else(|| subject.refused("it is not compressed"))
 }
 
-/// The SQL of a step over a range of keys.
-struct Step {
-    base: String,
-    column: String,
-    /// The names of the key's columns.
-    key: Vec<String>,
-    newest: Option<i64>,
+/// The table behind a column's view.
+fn base_of(connection: &Connection, own: &Column) -> Result<Table, Error> {
+    Table::behind(connection, &own.base, &own.column)
 }
 
-struct Stepped {
-    rows: u64,
-    changed: u64,
-    total: u64,
-    /// The last key, unless there are no more rows.
-    last: Option<Vec<Value>>,
-}
-
-impl Step {
-    fn new(connection: &Connection, own: &Column) -> Result<Self, Error> {
-        let names = Subject {
-            table: &own.base,
-            column: &own.column,
-        };
-        let base = Table::read(connection, names)?;
-        Ok(Self {
-            base: quoted(&own.base),
-            column: quoted(&own.column),
-            key: base.key.iter().map(|name| quoted(name)).collect(),
-            newest: catalog::newest(connection, &own.table, &own.column)?,
-        })
-    }
-
-    fn run(
-        &self,
-        connection: &Connection,
-        after: Option<Vec<Value>>,
-        limit: u32,
-    ) -> Result<Stepped, Error> {
-        let Self {
-            base, column, key, ..
-        } = self;
-        let names = key.join(", ");
-        let bound = |sign: &str| format!("({names}) {sign} ({})", vec!["?"; key.len()].join(", "));
-        let lower = if after.is_some() {
-            bound(">")
-        } else {
-            "1".to_owned()
-        };
-        let after = after.unwrap_or_default();
-        let total = connection
-            .query_row(&format!("SELECT count(*) FROM main.{base}"), [], |row| {
-                row.get::<_, i64>(0)
-            })?
-            .cast_unsigned();
-        let sql =
-            format!("SELECT {names} FROM main.{base} WHERE {lower} ORDER BY {names} LIMIT {limit}");
-        let mut statement = connection.prepare(&sql)?;
-        let mut found = statement.query(params_from_iter(&after))?;
-        let (mut rows, mut last) = (0, None);
-        while let Some(row) = found.next()? {
-            rows += 1;
-            let key: rusqlite::Result<Vec<Value>> = (0..key.len()).map(|at| row.get(at)).collect();
-            last = Some(key?);
-        }
-        let mut changed = 0;
-        if let Some(last) = &last {
-            let id = self
-                .newest
-                .map_or_else(|| "NULL".to_owned(), |id| id.to_string());
-            let sql = format!(
-                "UPDATE main.{base} SET {column} = zqlite_compress(zqlite_decompress({column}), {id})
-                 WHERE {lower} AND {} AND typeof({column}) IN ('text', 'blob')
-                 AND zqlite_dictionary_of({column}) IS NOT {id}",
-                bound("<=")
-            );
-            changed = connection.execute(&sql, params_from_iter(after.iter().chain(last)))? as u64;
-        }
-        Ok(Stepped {
-            rows,
-            changed,
-            total,
-            last,
-        })
-    }
+/// Compresses some rows anew; gives how many there were, and how many have changed.
+fn step(
+    connection: &Connection,
+    own: &Column,
+    base: &Table,
+    slice: &Slice,
+) -> Result<(u64, u64), Error> {
+    let id = catalog::newest(connection, &own.table, &own.column)?
+        .map_or_else(|| "NULL".to_owned(), |id| id.to_string());
+    let column = quoted(&own.column);
+    let changed = slice.set(
+        connection,
+        base,
+        (
+            &own.column,
+            &format!("zqlite_compress(zqlite_decompress({column}), {id})"),
+        ),
+        &format!(
+            "typeof({column}) IN ('text', 'blob') AND zqlite_dictionary_of({column}) IS NOT {id}"
+        ),
+    )?;
+    Ok((slice.rows, changed))
 }
 
 /// Deletes the dictionaries that no row needs, but for the newest.

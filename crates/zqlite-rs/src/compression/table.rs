@@ -154,13 +154,38 @@ impl Table {
         indexes.collect()
     }
 
+    /// The table behind a view, which has the column.
+    pub(super) fn behind(connection: &Connection, base: &str, column: &str) -> Result<Self, Error> {
+        let subject = Subject {
+            table: base,
+            column,
+        };
+        let table = Self::read(connection, subject)?;
+        if table.columns.iter().any(|own| own.name == column) {
+            Ok(table)
+        } else {
+            Err(subject.refused("there is no such column"))
+        }
+    }
+
+    /// The columns that hold nothing but blobs.
+    pub(super) fn blobs_only(&self) -> impl Iterator<Item = &ColumnInfo> {
+        self.columns
+            .iter()
+            .filter(|column| self.is_strict && column.declared.eq_ignore_ascii_case("BLOB"))
+    }
+
     /// The columns that are written.
     pub(super) fn written(&self) -> impl Iterator<Item = &ColumnInfo> {
         self.columns.iter().filter(|column| !column.is_generated)
     }
 
     /// The column as the schema spells it, if nothing in its definition or the table's keeps it from being compressed.
-    pub(super) fn compressible(&self, subject: Subject<'_>) -> Result<String, Error> {
+    pub(super) fn compressible(
+        &self,
+        connection: &Connection,
+        subject: Subject<'_>,
+    ) -> Result<String, Error> {
         let column = self
             .columns
             .iter()
@@ -169,16 +194,51 @@ impl Table {
         if let Some(what) = outline::obstacle(&self.sql, &column.name) {
             return Err(subject.refused(what));
         }
+        if column.key_position > 0 {
+            return Err(subject.refused("it is part of the primary key"));
+        }
         if self.is_strict && !["BLOB", "ANY"].contains(&column.declared.to_uppercase().as_str()) {
             return Err(subject.refused(
                 "the table is STRICT, and only its columns of type BLOB or ANY hold compressed values",
             ));
         }
-        let uses = |index: &&Index| outline::mentions(&index.sql, &column.name);
-        if let Some(index) = self.indexes.iter().find(uses) {
-            return Err(subject.refused(format!("the index {} uses it", index.name)));
-        }
+        self.check_unused(connection, subject, &column.name)?;
         Ok(column.name.clone())
+    }
+
+    /// Whether no index and no foreign key uses a column. SQLite is asked, too: it takes a text literal for a name.
+    pub(super) fn check_unused(
+        &self,
+        connection: &Connection,
+        subject: Subject<'_>,
+        column: &str,
+    ) -> Result<(), Error> {
+        let named = self
+            .indexes
+            .iter()
+            .find(|index| outline::mentions(&index.sql, column))
+            .map(|index| index.name.clone());
+        let of_names = |sql: &str| {
+            connection
+                .query_row(sql, [&self.name, column], |row| row.get::<_, String>(0))
+                .optional()
+        };
+        let used = of_names(
+            "SELECT l.name FROM pragma_index_list(?1, 'main') l JOIN pragma_index_xinfo(l.name, 'main') x
+             WHERE x.name = ?2 COLLATE NOCASE AND x.key",
+        )?;
+        if let Some(index) = named.or(used) {
+            return Err(subject.refused(format!("the index {index} uses it")));
+        }
+        let key = of_names(
+            r#"SELECT "table" FROM pragma_foreign_key_list(?1, 'main') WHERE "from" = ?2 COLLATE NOCASE"#,
+        )?;
+        match key {
+            Some(parent) => {
+                Err(subject.refused(format!("a foreign key to the table {parent} uses it")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether a view can stand in the place of the table.
@@ -196,17 +256,13 @@ impl Table {
         if outline::has_collated_key(&self.sql) {
             return Err(subject.refused("the primary key has a collation of its own"));
         }
-        let ambiguous = |column: &&ColumnInfo| column.default.is_some() && !column.not_null;
-        if let Some(column) = self
-            .columns
-            .iter()
-            .find(ambiguous)
-            .filter(|_| !null_takes_default)
+        self.check_defaults(subject, null_takes_default)?;
+        let own = self.indexes.iter().map(|index| &index.sql);
+        if own
+            .chain([&self.sql])
+            .any(|sql| outline::qualifies(sql, &self.name))
         {
-            return Err(subject.refused(format!(
-                "the column {} has a default and may be NULL: a view cannot tell a NULL from a value that is left out, unless NULL is to take the default",
-                column.name
-            )));
+            return Err(subject.refused("a constraint or an index names the table"));
         }
         let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
         if encoding != "UTF-8" {
@@ -229,6 +285,22 @@ impl Table {
             )));
         }
         Ok(())
+    }
+
+    /// Whether an INSERT through a view can mean what it means for the table.
+    pub(super) fn check_defaults(
+        &self,
+        subject: Subject<'_>,
+        null_takes_default: bool,
+    ) -> Result<(), Error> {
+        let ambiguous = |column: &&ColumnInfo| column.default.is_some() && !column.not_null;
+        match self.columns.iter().find(ambiguous) {
+            Some(column) if !null_takes_default => Err(subject.refused(format!(
+                "the column {} has a default and may be NULL: a view cannot tell a NULL from a value that is left out, unless NULL is to take the default",
+                column.name
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn first_name(&self, connection: &Connection, sql: &str) -> rusqlite::Result<Option<String>> {

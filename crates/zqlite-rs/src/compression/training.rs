@@ -5,17 +5,19 @@ use rusqlite::Connection;
 use super::catalog;
 use super::column::Options;
 use super::dictionary::{self, Dictionary, MAX_SAMPLE_LEN, SAMPLES_LEN};
+use super::moving::ROWS_A_REPORT;
 use super::table::{Subject, quoted};
 use crate::Error;
 
 /// Trains a dictionary on the values that an expression has in a table, and adds it to the catalog. `None` if there
-/// is too little to learn from.
+/// is too little to learn from. `goes_on` is asked now and then.
 pub(super) fn train(
     connection: &Connection,
     own: Subject<'_>,
     table: &str,
     expression: &str,
     options: &Options,
+    goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<Option<Dictionary>, Error> {
     let mut samples = Samples::default();
     if options.dictionary_len > 0 {
@@ -27,6 +29,9 @@ pub(super) fn train(
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             samples.add(row.get_ref(0)?.as_bytes().unwrap_or_default());
+            if samples.seen.is_multiple_of(ROWS_A_REPORT) && !goes_on() {
+                return Err(Error::Interrupted);
+            }
         }
     }
     let Some(bytes) = dictionary::train(&samples.bytes, &samples.lens, options.dictionary_len)

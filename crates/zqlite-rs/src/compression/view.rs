@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::catalog::Column;
-use super::table::{Table, literal, quoted};
+use super::outline;
+use super::table::{ColumnInfo, Table, literal, quoted};
 
 /// The names of the triggers of a view.
 pub(super) fn triggers(view: &str) -> [String; 3] {
@@ -24,7 +25,8 @@ pub(super) fn create(
 
 /// Removes the view, and its triggers with it.
 pub(super) fn remove(connection: &Connection, view: &str) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("DROP VIEW main.{}", quoted(view)))
+    // Somebody may have dropped it.
+    connection.execute_batch(&format!("DROP VIEW IF EXISTS main.{}", quoted(view)))
 }
 
 fn text(view: &str, base: &Table, compressed: &[Column]) -> String {
@@ -48,14 +50,10 @@ fn text(view: &str, base: &Table, compressed: &[Column]) -> String {
         ),
     };
     let written = list(base.written().map(|column| quoted(&column.name)));
-    let inserted = list(base.written().map(|column| {
-        let new = format!("NEW.{}", quoted(&column.name));
-        let value = match &column.default {
-            None => new,
-            Some(default) => format!("coalesce({new}, ({default}))"),
-        };
-        write(&column.name, value)
-    }));
+    let values = list(
+        base.written()
+            .map(|column| write(&column.name, inserted(column))),
+    );
     let set = list(base.written().map(|column| {
         let name = quoted(&column.name);
         let value = write(&column.name, format!("NEW.{name}"));
@@ -84,17 +82,47 @@ fn text(view: &str, base: &Table, compressed: &[Column]) -> String {
             "SELECT {raise} WHERE NEW.{name} IS NOT OLD.{name}; "
         );
     }
+    // Compressed, a text is a blob, and the table itself would take it.
+    for column in base
+        .blobs_only()
+        .filter(|column| of(&column.name).is_some())
+    {
+        let name = quoted(&column.name);
+        let says = format!(
+            "cannot store TEXT value in BLOB column {view}.{}",
+            column.name
+        );
+        let raise = format!("RAISE(ABORT, {})", literal(&says));
+        let value = inserted(column);
+        let _ = write!(
+            guard_insert,
+            "SELECT {raise} WHERE typeof({value}) = 'text'; "
+        );
+        let _ = write!(
+            guard_update,
+            "SELECT {raise} WHERE typeof(NEW.{name}) = 'text'; "
+        );
+    }
     let [on_insert, on_update, on_delete] = triggers(view).map(|name| quoted(&name));
     let (view, base) = (quoted(view), quoted(&base.name));
     format!(
         "CREATE VIEW main.{view}({names}) AS SELECT {read} FROM {base};
          CREATE TRIGGER main.{on_insert} INSTEAD OF INSERT ON {view} BEGIN
-           {guard_insert}INSERT INTO {base}({written}) VALUES ({inserted}); END;
+           {guard_insert}INSERT INTO {base}({written}) VALUES ({values}); END;
          CREATE TRIGGER main.{on_update} INSTEAD OF UPDATE ON {view} BEGIN
            {guard_update}UPDATE {base} SET {set} WHERE {found}; END;
          CREATE TRIGGER main.{on_delete} INSTEAD OF DELETE ON {view} BEGIN
            DELETE FROM {base} WHERE {found}; END;"
     )
+}
+
+/// What an INSERT gives a column.
+fn inserted(column: &ColumnInfo) -> String {
+    let new = format!("NEW.{}", quoted(&column.name));
+    match &column.default {
+        None => new,
+        Some(default) => format!("coalesce({new}, ({}))", outline::default_value(default)),
+    }
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {

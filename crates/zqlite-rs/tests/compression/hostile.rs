@@ -173,3 +173,58 @@ fn a_dictionary_that_needs_itself_to_be_read_is_an_error() {
     let outcome = support::try_one::<String>(&other, "SELECT meta FROM peer WHERE id = 1");
     assert_eq!(support::code(outcome), SQLITE_CORRUPT);
 }
+
+#[test]
+fn a_dictionary_that_zstd_does_not_take_is_damage() {
+    use sha2::{Digest, Sha256};
+    let (folder, connection) = guarded();
+    peers(&connection, 200);
+    compress(&connection, "peer", "meta").unwrap();
+    let path = folder.path().join("a.db");
+    let good: Vec<u8> = support::one(&connection, "SELECT dictionary FROM zqlite_dictionaries");
+    let mut ran = 0;
+    for (name, bytes, is_good) in [
+        ("as it was", good.clone(), true),
+        ("its beginning", good[..8].to_vec(), false),
+        (
+            "tables of rubbish",
+            [&good[..8], &[0xa5; 500][..]].concat(),
+            false,
+        ),
+    ] {
+        // The id says that it is this very dictionary.
+        let hash = Sha256::new()
+            .chain_update(b"peer\0meta\0")
+            .chain_update(1_i64.to_be_bytes())
+            .chain_update(3_i32.to_be_bytes())
+            .chain_update(&bytes)
+            .finalize();
+        let id = i64::from_be_bytes(hash[..8].try_into().unwrap());
+        connection
+            .execute(
+                "UPDATE zqlite_dictionaries SET id = ?1, dictionary = ?2",
+                (id, bytes),
+            )
+            .unwrap();
+        connection
+            .execute(
+                "UPDATE peer_zqlite_rows SET meta = substr(meta, 1, 3) || ?1 || substr(meta, 12)",
+                [id.to_be_bytes()],
+            )
+            .unwrap();
+        connection
+            .execute_batch("UPDATE peer_zqlite_rows SET meta = CAST(meta AS BLOB)")
+            .unwrap();
+        let other = support::open(&path);
+        let read = support::try_one::<String>(&other, "SELECT meta FROM peer WHERE id = 9");
+        let wrote = other.execute("INSERT INTO peer VALUES (NULL, ?1, ?2)", (name, meta(3)));
+        if is_good {
+            assert_eq!((read.unwrap(), wrote.unwrap()), (meta(9), 0));
+        } else {
+            assert_eq!(support::code(read), SQLITE_CORRUPT, "{name}");
+            assert_eq!(support::code(wrote), SQLITE_CORRUPT, "{name}");
+        }
+        ran += 1;
+    }
+    assert_eq!(ran, 3);
+}

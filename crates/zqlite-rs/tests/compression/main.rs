@@ -15,6 +15,8 @@ use zqlite::compression::{self, Compressed, Options};
 #[path = "../support/support.rs"]
 mod support;
 
+mod beside;
+mod changed;
 mod dictionaries;
 mod hostile;
 mod leaks;
