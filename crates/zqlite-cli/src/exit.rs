@@ -176,6 +176,10 @@ fn describe(cause: &(dyn StdError + 'static)) -> (String, bool) {
         return (format!("{}: {what}", path.display()), true);
     }
     let sqlite = match cause.downcast_ref::<Error>() {
+        Some(error) if is_unfinished(error) => {
+            let what = "a process was killed in the middle of a transaction, which has to be taken back before anything is read";
+            return (what.to_owned(), true);
+        }
         Some(Error::Sqlite(error)) => Some(error),
         _ => cause.downcast_ref::<rusqlite::Error>(),
     };
@@ -187,6 +191,14 @@ fn describe(cause: &(dyn StdError + 'static)) -> (String, bool) {
         Some(error) => (error.to_string(), true),
         None => (cause.to_string(), false),
     }
+}
+
+/// Whether somebody was killed in the middle of a transaction, and a connection that may not write cannot take it back.
+pub(crate) fn is_unfinished(error: &Error) -> bool {
+    matches!(
+        error.extended_code(),
+        Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK | rusqlite::ffi::SQLITE_READONLY_RECOVERY)
+    )
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
@@ -222,6 +234,9 @@ fn library_hint(error: &Error) -> Option<&'static str> {
         Error::HeaderTooOld { .. } => Some(
             "somebody put back an older copy of the file, or the anchor is that of a newer one: restore the newest backup",
         ),
+        error if is_unfinished(error) => {
+            Some("what may write does so: `zqlite query FILE --write \"PRAGMA user_version\"`")
+        }
         Error::Sqlite(_) if error.verdict() == Verdict::Damaged => Some(
             "a page is altered or damaged; `zqlite verify` lists what is, restore the file from a backup",
         ),

@@ -85,3 +85,47 @@ fn what_does_not_fit_on_the_disk_is_status_1_and_leaves_nothing() {
     let said = text(&output.stderr);
     assert!(said.contains("zqlite: database or disk is full"), "{said}");
 }
+
+#[test]
+fn a_column_whose_compressed_copy_does_not_fit_stays_as_it_was() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("disk")).unwrap();
+    if !with_small_disk(folder, "true").is_some_and(|output| output.status.success()) {
+        println!("skipped: no disk may be mounted here");
+        return;
+    }
+    fs::write(folder.join("key"), [7; 32]).unwrap();
+    for (name, rows) in [("small.db", 300), ("big.db", 1_300)] {
+        let plain = Connection::open(folder.join(name)).unwrap();
+        plain
+            .execute_batch(&format!(
+                "CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB);
+                 WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {rows})
+                 INSERT INTO t SELECT x, randomblob(400) FROM n"
+            ))
+            .unwrap();
+    }
+    for (name, status, base) in [("small.db", 0, "1"), ("big.db", 1, "0")] {
+        let script = format!(
+            "\"$1\" encrypt {name} disk/a.db --raw-key-file key -q
+             \"$1\" compress disk/a.db t b --raw-key-file key -q; echo status $?
+             \"$1\" query disk/a.db --raw-key-file key -q --csv \
+             \"SELECT count(*), sum(length(b)), (SELECT count(*) FROM sqlite_schema WHERE name LIKE '%zqlite_rows') FROM t\"
+             \"$1\" verify disk/a.db --raw-key-file key -q >/dev/null; echo verified $?; ls disk"
+        );
+        let output = with_small_disk(folder, &script).unwrap();
+        let out = text(&output.stdout);
+        let rows = if name == "small.db" { 300 } else { 1_300 };
+        let sum = format!("{rows},{},{base}\r\n", rows * 400);
+        assert!(out.starts_with(&format!("status {status}\n")), "{out}");
+        assert!(out.contains(&sum), "{out}");
+        assert!(out.ends_with("verified 0\na.db\n"), "{out}");
+        let said = text(&output.stderr);
+        assert_eq!(
+            said.contains("zqlite: database or disk is full"),
+            status == 1,
+            "{said}"
+        );
+    }
+}

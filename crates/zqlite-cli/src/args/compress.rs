@@ -17,10 +17,10 @@ pub(crate) struct Compress {
     /// The column
     #[arg(required_unless_present = "list")]
     pub(crate) column: Option<String>,
-    /// How hard zstd works, from 1 to 19; reading is equally fast at each
-    #[arg(long, value_name = "N", default_value_t = zqlite::compression::DEFAULT_LEVEL,
+    /// How hard zstd works, from 1 to 19; reading is equally fast at each [default: 3; with --retrain what the column has]
+    #[arg(long, value_name = "N", conflicts_with = "list",
         value_parser = clap::value_parser!(i32).range(1..=i64::from(zqlite::compression::MAX_LEVEL)))]
-    pub(crate) level: i32,
+    pub(crate) level: Option<i32>,
     /// Where a column has a default and may be NULL, an INSERT of NULL takes the default
     #[arg(long, conflicts_with = "retrain")]
     pub(crate) null_takes_default: bool,

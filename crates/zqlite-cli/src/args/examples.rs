@@ -71,8 +71,9 @@ Examples:
   pass show db | zqlite decrypt sealed.db plain.db --passphrase-file -";
 
 pub(super) const COMPRESS: &str = "\
-A view takes the name of TABLE, with triggers that write through it; docs/guides/compression.md says what differs
-from a table. The length of a compressed value tells something about it: SECURITY.md says what must not be compressed.
+A view takes the name of TABLE, with triggers that write through it; docs/guides/compression.md
+says what differs from a table. The length of a compressed value tells something about it:
+SECURITY.md says what must not be compressed.
 
 Examples:
   zqlite compress sealed.db peer meta -i me.identity

@@ -46,7 +46,7 @@ fn connect(
 
 fn options(args: &Compress) -> Options {
     let mut options = Options::default();
-    options.level = args.level;
+    options.level = args.level.unwrap_or(options.level);
     options.null_takes_default = args.null_takes_default;
     options
 }
@@ -105,7 +105,15 @@ fn retrain(
     column: &str,
     remarks: Remarks,
 ) -> Result<()> {
-    let trained = compression::retrain(connection, table, column, &options(args))?;
+    let mut options = options(args);
+    if args.level.is_none()
+        && let Some(own) = compression::columns(connection)?.into_iter().find(|own| {
+            own.table.eq_ignore_ascii_case(table) && own.column.eq_ignore_ascii_case(column)
+        })
+    {
+        options.level = own.level;
+    }
+    let trained = compression::retrain(connection, table, column, &options)?;
     let mut report = json!({
         "version": trained.version,
         "dictionary_bytes": trained.dictionary_bytes,
@@ -133,7 +141,7 @@ fn retrain(
             report[name] = number.into();
         }
         line = format!(
-            "{line}; {} of {} rows are compressed anew, and {} older dictionaries are gone",
+            "{line}; {} of {} rows are compressed anew, older dictionaries that are gone: {}",
             done.changed, done.rows, done.dropped
         );
     }
@@ -179,6 +187,17 @@ fn say(remarks: Remarks, line: &str, hint: &str) -> Result<()> {
     Ok(())
 }
 
+fn dictionaries(column: &Column) -> String {
+    match column.dictionaries {
+        0 => "no dictionary".to_owned(),
+        1 => format!("1 dictionary, the newest is version {}", column.version),
+        many => format!(
+            "{many} dictionaries, the newest is version {}",
+            column.version
+        ),
+    }
+}
+
 fn list(columns: &[Column], as_json: bool) -> Result<()> {
     if as_json {
         let all: Vec<_> = columns
@@ -199,8 +218,11 @@ fn list(columns: &[Column], as_json: bool) -> Result<()> {
     let mut out = output::stdout();
     for column in columns {
         let line = format!(
-            "{}.{}: level {}, {} dictionaries, the newest is version {}",
-            column.table, column.column, column.level, column.dictionaries, column.version
+            "{}.{}: level {}, {}",
+            column.table,
+            column.column,
+            column.level,
+            dictionaries(column)
         );
         writeln!(out, "{}", printable(&line))?;
     }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Query;
-use crate::exit::Fault;
+use crate::exit::{self, Fault};
 use crate::keys;
 use crate::open::{self, Access};
 use crate::output::{self, Remarks};
@@ -49,6 +49,8 @@ fn read_stdin() -> Result<String> {
 fn explain_read_only(error: anyhow::Error, access: Access) -> anyhow::Error {
     use zqlite::rusqlite::ErrorCode;
     let code = match error.downcast_ref::<zqlite::Error>() {
+        // It is not the statement that would.
+        Some(error) if exit::is_unfinished(error) => None,
         Some(zqlite::Error::Sqlite(error)) => error.sqlite_error_code(),
         _ => None,
     };

@@ -10,6 +10,7 @@ mod backup;
 mod bad_input;
 mod closed_stdout;
 mod compress;
+mod compress_stopped;
 mod demo;
 mod interrupted;
 mod keys;
