@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use zqlite::pq::header::{NewSlot, SlotKey};
-use zqlite::pq::passphrase::Argon2Params;
+use zqlite::pq::header::NewSlot;
 use zqlite::{EncryptOptions, Encrypted};
 
 use crate::args::Encrypt;
 use crate::exit::Fault;
 use crate::keys;
+use crate::new_keys::{self, Named};
 use crate::output::{self, Remarks, printable};
 use crate::progress::Progress;
 
@@ -82,42 +82,22 @@ fn report(args: &Encrypt, encrypted: &Encrypted, is_signed: bool) -> Result<()> 
 
 /// Everyone whom the file is sealed to.
 fn slots(args: &Encrypt, remarks: Remarks) -> Result<Vec<NewSlot>> {
-    let mut keys = Vec::new();
-    for text in &args.recipient {
-        keys.push(SlotKey::Recipient(keys::recipient(text)?));
-    }
-    for path in &args.recipients_file {
-        keys.extend(
-            keys::recipients(path, remarks)?
-                .into_iter()
-                .map(SlotKey::Recipient),
-        );
-    }
-    for path in &args.passphrase_file {
-        let passphrase = keys::passphrase(path, remarks)?;
-        keys.push(SlotKey::Passphrase(passphrase, Argon2Params::DEFAULT));
-    }
-    for path in &args.raw_key_file {
-        keys.push(SlotKey::RawKey(keys::raw_key(path, remarks)?));
-    }
+    let named = Named {
+        recipients: &args.recipient,
+        recipients_files: &args.recipients_file,
+        passphrase_files: &args.passphrase_file,
+        raw_key_files: &args.raw_key_file,
+    };
+    let mut keys = named.keys(remarks)?;
     if args.passphrase || (keys.is_empty() && keys::can_prompt()) {
-        keys.push(SlotKey::Passphrase(
-            keys::prompt_new()?,
-            Argon2Params::DEFAULT,
-        ));
+        keys.push(new_keys::asked_for()?);
     }
     if keys.is_empty() {
         bail!(Fault::usage("nobody is named who could open the sealed file").hint(
             "name at least one with -r, --recipient, -R, --recipients-file, --passphrase-file or --raw-key-file"
         ));
     }
-    Ok(keys
-        .into_iter()
-        .map(|key| NewSlot {
-            key,
-            label: String::new(),
-        })
-        .collect())
+    Ok(new_keys::without_labels(keys))
 }
 
 fn refuse_same_file(plain: &Path, sealed: &Path) -> Result<()> {

@@ -1,16 +1,16 @@
 //! `zqlite recipients`
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use zqlite::pq::header::{NewSlot, SlotKey};
-use zqlite::pq::passphrase::Argon2Params;
 use zqlite::{OwnerOptions, SlotInfo, Who};
 
 use crate::args::{AddRecipient, Keys, Recipients};
 use crate::exit::Fault;
+use crate::new_keys::{self, Named};
 use crate::output::{self, Remarks, printable, printable_json};
 use crate::{keys, open};
 
@@ -42,7 +42,7 @@ fn list(sealed: &Path, json: bool, keys: &Keys, remarks: Remarks) -> Result<()> 
 }
 
 fn add(args: &AddRecipient, remarks: Remarks) -> Result<()> {
-    let new = new_keys(args, remarks)?;
+    let new = new_slots(args, remarks)?;
     if new.len() > 1 && args.label.is_some() {
         bail!(Fault::usage("--label is for one key: add them one by one"));
     }
@@ -131,28 +131,16 @@ fn owner_options(
     Ok(options)
 }
 
-fn new_keys(args: &AddRecipient, remarks: Remarks) -> Result<Vec<SlotKey>> {
-    let mut new = Vec::new();
-    for text in &args.recipient {
-        new.push(SlotKey::Recipient(keys::recipient(text)?));
-    }
-    for path in &args.recipients_file {
-        let recipients = keys::recipients(path, remarks)?;
-        new.extend(recipients.into_iter().map(SlotKey::Recipient));
-    }
-    let passphrases: &[PathBuf] = &args.new_passphrase_file;
-    for path in passphrases {
-        let passphrase = keys::passphrase(path, remarks)?;
-        new.push(SlotKey::Passphrase(passphrase, Argon2Params::DEFAULT));
-    }
-    for path in &args.new_raw_key_file {
-        new.push(SlotKey::RawKey(keys::raw_key(path, remarks)?));
-    }
+fn new_slots(args: &AddRecipient, remarks: Remarks) -> Result<Vec<SlotKey>> {
+    let named = Named {
+        recipients: &args.recipient,
+        recipients_files: &args.recipients_file,
+        passphrase_files: &args.new_passphrase_file,
+        raw_key_files: &args.new_raw_key_file,
+    };
+    let mut new = named.keys(remarks)?;
     if args.new_passphrase {
-        new.push(SlotKey::Passphrase(
-            keys::prompt_new()?,
-            Argon2Params::DEFAULT,
-        ));
+        new.push(new_keys::asked_for()?);
     }
     if new.is_empty() {
         bail!(Fault::usage("nobody is named who is to open the file").hint(
