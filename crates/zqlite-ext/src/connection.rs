@@ -23,8 +23,8 @@ pub(crate) enum For {
     Sealed,
 }
 
-/// Registers virtual tables and functions, once. `recursive_triggers` is switched on where the main database is
-/// sealed: on another connection it would change what the host's own triggers do.
+/// Registers virtual tables and functions, without a look into the file: it may be locked. `recursive_triggers` is
+/// switched on where the main database is sealed: on another connection it would change what the host's own triggers do.
 ///
 /// # Safety
 /// `db` is null or an open connection of the host whose table of functions is in use.
@@ -39,9 +39,11 @@ pub(crate) unsafe fn equip(db: *mut sys::sqlite3, whom: For) -> Result<(), Strin
     }
     // SAFETY: by the contract; it is not closed when this is dropped.
     let connection = unsafe { Connection::from_handle(db) }.map_err(|error| error.to_string())?;
-    if !is_equipped(&connection) {
-        compression::register(&connection).map_err(|error| error.to_string())?;
-        index::register_modules(&connection).map_err(|error| error.to_string())?;
+    match compression::register(&connection) {
+        Ok(()) => index::register_modules(&connection).map_err(|error| error.to_string())?,
+        // The functions are there, and a statement runs, as `SELECT load_extension(…)` is one: SQLite replaces none now.
+        Err(error) if error.extended_code() == Some(sys::SQLITE_BUSY) => {}
+        Err(error) => return Err(error.to_string()),
     }
     if is_sealed {
         connection
@@ -49,14 +51,6 @@ pub(crate) unsafe fn equip(db: *mut sys::sqlite3, whom: For) -> Result<(), Strin
             .map_err(|error| error.to_string())?;
     }
     Ok(())
-}
-
-/// SQLite does not replace functions while a statement runs, as `SELECT load_extension(…)` is one. This reads no
-/// schema: the file may be locked, or its key missing.
-fn is_equipped(connection: &Connection) -> bool {
-    connection
-        .prepare("SELECT zqlite_dictionary_of(NULL)")
-        .is_ok()
 }
 
 /// Whether the VFS of the main database is ours.

@@ -145,6 +145,35 @@ fn the_shell_writes_indexed_tables_compressed_columns_and_time_series() {
 }
 
 #[test]
+fn opening_a_sealed_file_logs_nothing_and_does_not_wait_for_its_lock() {
+    if !exists("sqlite3", &["--version"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let open = format!(".open '{}'", folder.uri());
+    let locked = "PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE; CREATE TABLE t(x);";
+    let other = format!(
+        ".shell sqlite3 -batch -init /dev/null :memory: '.log stderr' '.load {}' \".open '{}'\" 'SELECT zqlite_dictionary_of(NULL) IS NULL;' 2>&1",
+        extension(),
+        folder.uri()
+    );
+    let load = format!(".load {}", extension());
+    let mut shell = Command::new("sqlite3");
+    shell.args(["-bail", "-batch", "-init", "/dev/null", ":memory:"]);
+    shell.args([".log stderr", &load, &open, locked, &other, "COMMIT;"]);
+    let (stdout, stderr) = texts(&shell.output().unwrap());
+    // What the inner shell logs comes with what it prints.
+    assert!(
+        stdout.contains("1\n") && stdout.contains("delete\n"),
+        "{stdout}"
+    );
+    for said in [stdout, stderr] {
+        assert!(!said.contains("dictionary_of"), "{said}");
+        assert!(!said.contains("locked"), "{said}");
+    }
+}
+
+#[test]
 fn the_shell_makes_indexes_that_the_command_reads() {
     if !exists("sqlite3", &["--version"]) {
         return;

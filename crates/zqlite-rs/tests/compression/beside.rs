@@ -63,7 +63,7 @@ fn readers_and_writers_beside_retraining_see_every_value_and_lose_none() {
             seen
         });
         let ended = Stop(&stop);
-        for _ in 0..6 {
+        for _ in 0..4 {
             compression::retrain(&connection, "peer", "meta", &Options::default()).unwrap();
             let mut done = 0;
             compression::recompress(&connection, "peer", "meta", 20, &mut |rows, _| {
@@ -110,6 +110,33 @@ fn a_connection_that_knows_an_old_dictionary_writes_with_the_newest() {
     assert_eq!(gone, 0);
     let read: String = support::one(&connection, "SELECT meta FROM peer WHERE id = 1002");
     assert_eq!(read, meta(1002));
+}
+
+#[test]
+fn a_closure_of_the_runtime_reads_and_writes_the_view_and_compresses_nothing() {
+    let (folder, connection) = guarded();
+    peers(&connection, 200);
+    compress(&connection, "peer", "meta").unwrap();
+    drop(connection);
+    let path = folder.path().join("a.db");
+    let db = zqlite::Database::open(support::builder(&path), zqlite::Options::new()).unwrap();
+    let written = db.write(|tx| {
+        let insert = "INSERT INTO peer VALUES (999, 'x', ?1)";
+        Ok(tx.execute(insert, [meta(999)])?)
+    });
+    assert!(written.is_ok(), "{written:?}");
+    let select = "SELECT meta FROM peer WHERE id = 999";
+    let read: String = db
+        .read(move |c| Ok(c.query_row(select, [], |row| row.get(0))?))
+        .unwrap();
+    assert_eq!(read, meta(999));
+    let refused = db.write(|tx| decompress(tx, "peer", "meta"));
+    assert!(refused.is_err());
+    db.close(Duration::from_secs(10)).unwrap();
+    let connection = support::open(&path);
+    assert_eq!(compression::columns(&connection).unwrap().len(), 1);
+    decompress(&connection, "peer", "meta").unwrap();
+    assert_eq!(support::one::<String>(&connection, select), meta(999));
 }
 
 #[test]
