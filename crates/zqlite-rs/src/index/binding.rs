@@ -140,7 +140,7 @@ impl Binding {
     /// The types that the table declares for the indexed columns.
     pub(crate) fn declared_types(&self) -> Result<Vec<String>> {
         let view = format!("{}_{SOURCE}", self.name);
-        Source::of_view(&self.host, &self.schema, &view)?.types(&self.host)
+        Source::of_view(&self.host, &self.schema, &view)?.types(&self.host, &self.schema)
     }
 
     // --- rows of the table ----------------------------------------------------------------------
@@ -185,6 +185,10 @@ impl Binding {
         }
         let request = self.requested(args, hidden)?;
         self.require_recursive_triggers()?;
+        if !self.stamped.get() {
+            // What a later version has stored is not touched, not even by a statement that then fails.
+            self.stamp()?;
+        }
         Ok(request)
     }
 
@@ -203,8 +207,10 @@ impl Binding {
         ))
     }
 
-    /// Without them, REPLACE deletes rows behind the index's back.
-    fn require_recursive_triggers(&self) -> Result<()> {
+    /// Without them, REPLACE deletes rows behind the index's back. SQLite begins a transaction of the index, or a
+    /// savepoint, before each statement that may write to the table: an `UPDATE OR REPLACE` that changes no indexed
+    /// column, and so fires no trigger, is refused there.
+    pub(crate) fn require_recursive_triggers(&self) -> Result<()> {
         let mut statement = self.host.prepare_cached("PRAGMA recursive_triggers")?;
         // Changing it makes SQLite prepare this, and whatever relies on it, anew: the answer is that of now.
         if statement.query_row([], |row| row.get::<_, i64>(0))? == 0 {

@@ -42,7 +42,7 @@
 //! what is asked: 1 and 1.0 are the same, 'a' and 'A' are not. NULL is the same as NULL only. A condition with another
 //! collation is not met by sets. A text that is not UTF-8 is refused when its row is written.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -89,7 +89,10 @@ const fn key_of(number: u64) -> i64 {
 pub(super) struct Bitmap {
     stored: Stored,
     sets: RefCell<Sets>,
-    affinities: Vec<Affinity>,
+    /// `None` if what is stored of them cannot be read.
+    affinities: Option<Vec<Affinity>>,
+    /// How often this connection has changed the index.
+    changes: Cell<u64>,
 }
 
 /// Sets in memory, and the stamp that they were read under.
@@ -101,7 +104,7 @@ struct Sets {
 }
 
 impl Bitmap {
-    fn new(binding: Binding, affinities: Vec<Affinity>) -> Result<Self> {
+    fn new(binding: Binding, affinities: Option<Vec<Affinity>>) -> Result<Self> {
         let columns = binding.columns();
         if columns.len() > MAX_COLUMNS {
             return Err(Fault::usage(format!(
@@ -121,6 +124,7 @@ impl Bitmap {
             stored: Stored::new(binding),
             sets: RefCell::default(),
             affinities,
+            changes: Cell::new(0),
         })
     }
 
@@ -143,6 +147,13 @@ impl Bitmap {
 
     fn changed_at(&self) -> usize {
         self.fields() + 2
+    }
+
+    fn affinity(&self, field: usize) -> Result<Affinity> {
+        self.affinities
+            .as_ref()
+            .and_then(|all| all.get(field).copied())
+            .ok_or_else(|| self.binding().damaged(STATE))
     }
 
     fn forget(&self) {
@@ -193,6 +204,7 @@ impl Bitmap {
             sets = Sets::default();
         }
         let flips = self.stored.index(id, values)?;
+        self.changes.set(self.changes.get().wrapping_add(1));
         if !flips.is_empty()
             && let Some(stamp) = self.binding().touch()?
         {
@@ -207,9 +219,11 @@ impl Bitmap {
                 Some(set) => drop(set.remove(number_of(id))),
                 None => drop(sets.sets.remove(&flip.value)),
             }
+            // The number of a value that is used no more is used again.
+            if sets.sets.get(&flip.value).is_some_and(|set| set.is_empty()) {
+                sets.sets.remove(&flip.value);
+            }
         }
-        // The numbers of values that are used no more are used again.
-        sets.sets.retain(|_, set| !set.is_empty());
         // Only now is it certain that nothing of this failed.
         self.sets.replace(sets);
         Ok(())
@@ -217,6 +231,12 @@ impl Bitmap {
 
     fn index_all(&self) -> Result<()> {
         self.sets.take();
+        // SQLite undoes a statement that writes one row of a virtual table only with its transaction: what cannot be
+        // indexed is refused before anything is changed.
+        self.binding().scan(|id, row| {
+            (1..=self.fields()).try_for_each(|at| value_of(id, row.get_ref(at)?).map(drop))
+        })?;
+        self.changes.set(self.changes.get().wrapping_add(1));
         self.stored.clear()?;
         self.binding().touch()?;
         self.stored.fill()
@@ -232,6 +252,9 @@ impl Bitmap {
         }
         if !self.binding().has_triggers()? {
             return Ok(Some("it is not bound to its table any more".to_owned()));
+        }
+        if self.affinities.as_ref() != Some(&affinity::of_source(self.binding())?) {
+            return Ok(Some(format!("{STATE} has other affinities than its table")));
         }
         let mut rows = 0_u64;
         let mut first = None;
@@ -273,7 +296,7 @@ impl Module for Bitmap {
         for (id, affinity) in (AFFINITIES..).zip(&affinities) {
             binding.set_number(id, *affinity as i64)?;
         }
-        let bitmap = Self::new(binding, affinities)?;
+        let bitmap = Self::new(binding, Some(affinities))?;
         bitmap.stored.create()?;
         bitmap.stored.fill()?;
         Ok(bitmap)
@@ -281,11 +304,19 @@ impl Module for Bitmap {
 
     fn connect(host: Host, declaration: Declaration) -> Result<Self> {
         let binding = Binding::connect(host, declaration)?;
-        // What cannot be read now is not read later either: the stamp is in the same table.
-        let affinities = (AFFINITIES..)
+        let read: Result<Vec<_>> = (AFFINITIES..)
             .zip(binding.columns())
-            .map(|(id, _)| Affinity::of_number(binding.number(id).unwrap_or(0)))
+            .map(|(id, _)| {
+                Affinity::of_number(binding.number(id)?).ok_or_else(|| binding.damaged(STATE))
+            })
             .collect();
+        let affinities = match read {
+            Ok(affinities) => Some(affinities),
+            // It is damaged, which queries say; it must be connected to be dropped.
+            Err(fault) if fault.says_what_is_wrong() => None,
+            // A lock, an interruption, no memory: the next one who asks may read them.
+            Err(fault) => return Err(fault),
+        };
         Self::new(binding, affinities)
     }
 
@@ -294,8 +325,11 @@ impl Module for Bitmap {
             .binding()
             .columns()
             .iter()
-            .zip(&self.affinities)
-            .map(|(name, affinity)| format!("{} {}, ", super::name::quoted(name), affinity.name()))
+            .enumerate()
+            .map(|(field, name)| {
+                let affinity = self.affinity(field).unwrap_or(Affinity::None);
+                format!("{} {}, ", super::name::quoted(name), affinity.name())
+            })
             .collect();
         format!("CREATE TABLE x({columns}query HIDDEN, count HIDDEN, {CHANGED} HIDDEN)")
     }
@@ -309,6 +343,7 @@ impl Module for Bitmap {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Planned> {
+        let counts = info.uses(self.count_at());
         let mut asked = Vec::new();
         for constraint in info.constraints() {
             let kind = match (constraint.column, constraint.operator) {
@@ -331,9 +366,11 @@ impl Module for Bitmap {
                 let field = constraint.column.unwrap_or(0);
                 info.take(constraint, asked.len(), kind != Kind::Row);
                 asked.push(Asked { field, kind });
+            } else if counts {
+                // Without the value there is one count of too much, and no row to compare it with.
+                return Ok(Planned::NotThisWay);
             }
         }
-        let counts = info.uses(self.count_at());
         let words = condition::words(self.binding().columns(), &asked, counts);
         let narrows = asked.iter().any(|asked| asked.kind.narrows());
         let (cost, rows) = match (counts, narrows) {
@@ -363,6 +400,14 @@ impl Module for Bitmap {
                 Ok(0)
             }
         }
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.binding().require_recursive_triggers()
+    }
+
+    fn savepoint(&self) -> Result<()> {
+        self.binding().require_recursive_triggers()
     }
 
     fn commit(&self) {

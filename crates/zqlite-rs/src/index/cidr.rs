@@ -161,6 +161,10 @@ impl Cidr {
 
     fn index_all(&self) -> Result<()> {
         self.loaded.replace(None);
+        // SQLite undoes a statement that writes one row of a virtual table only with its transaction: what cannot be
+        // indexed is refused before anything is changed.
+        self.binding()
+            .scan(|id, row| prefix_of(id, row.get_ref(1)?).map(drop))?;
         self.stored.clear()?;
         self.binding().touch()?;
         self.fill()
@@ -317,6 +321,14 @@ impl Module for Cidr {
                 Ok(0)
             }
         }
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.binding().require_recursive_triggers()
+    }
+
+    fn savepoint(&self) -> Result<()> {
+        self.binding().require_recursive_triggers()
     }
 
     fn commit(&self) {

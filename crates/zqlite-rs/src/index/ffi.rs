@@ -8,6 +8,7 @@
     reason = "callbacks from C; every block says why it holds"
 )]
 
+use core::cell::Cell as Counter;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,6 +69,36 @@ struct Table<M> {
 struct OpenCursor<M: Module> {
     base: sys::sqlite3_vtab_cursor,
     cursor: M::Cursor,
+}
+
+/// How deep callbacks may stand in each other. A write to a table and the view behind an index need three; a schema
+/// whose view or trigger leads back to the index would fill the stack.
+const MAX_DEPTH: u32 = 16;
+
+thread_local! {
+    static DEPTH: Counter<u32> = const { Counter::new(0) };
+}
+
+/// One callback that runs and may run SQL. Those that give something up are never refused.
+struct Level;
+
+impl Level {
+    fn enter() -> Result<Self> {
+        let depth = DEPTH.get();
+        if depth == MAX_DEPTH {
+            return Err(Fault::usage(
+                "virtual tables lead back to themselves: a view or a trigger is not theirs",
+            ));
+        }
+        DEPTH.set(depth + 1);
+        Ok(Self)
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+    }
 }
 
 /// Runs a callback's body; errors and panics become a code and a message.
@@ -184,6 +215,7 @@ unsafe fn make<M: Module>(
 ) -> c_int {
     guard(
         || {
+            let _level = Level::enter()?;
             let argc = usize::try_from(argc).unwrap_or(0);
             // SAFETY: by the contract, that many strings; module, schema and table come first.
             let mut words = (0..argc).map(|at| unsafe { text(*argv.add(at)) }.map(str::to_owned));
@@ -256,8 +288,11 @@ unsafe extern "C" fn x_connect<M: Module>(
 unsafe fn free<M: Module>(vtab: *mut sys::sqlite3_vtab) -> c_int {
     guard(
         || {
-            // SAFETY: by the contract, the box of `make`.
-            drop(unsafe { Box::from_raw(vtab.cast::<Table<M>>()) });
+            // SAFETY: by the contract, the box of `make`; a message that SQLite has not taken is freed as SQLite would.
+            unsafe {
+                sys::sqlite3_free((*vtab).zErrMsg.cast());
+                drop(Box::from_raw(vtab.cast::<Table<M>>()));
+            }
             Ok(())
         },
         |_| {},
@@ -287,7 +322,7 @@ unsafe extern "C" fn x_best_index<M: Module>(
     // SAFETY: SQLite's arguments; nobody else uses `info` meanwhile.
     let code = unsafe {
         on_table::<M>(vtab, |module| {
-            planned = module.best_index(&mut IndexInfo::new(&mut *info))?;
+            planned = module.best_index(&mut IndexInfo::new(info))?;
             Ok(())
         })
     };
@@ -337,6 +372,7 @@ unsafe extern "C" fn x_filter<M: Module>(
     // SAFETY: SQLite's arguments.
     unsafe {
         on_cursor::<M>(open, |cursor| {
+            let _level = Level::enter()?;
             let words = text(words)?;
             cursor.filter(&Plan { number, words }, &Args::new(argc, argv))
         })
@@ -345,7 +381,12 @@ unsafe extern "C" fn x_filter<M: Module>(
 
 unsafe extern "C" fn x_next<M: Module>(open: *mut sys::sqlite3_vtab_cursor) -> c_int {
     // SAFETY: SQLite's argument.
-    unsafe { on_cursor::<M>(open, super::module::Cursor::next) }
+    unsafe {
+        on_cursor::<M>(open, |cursor| {
+            let _level = Level::enter()?;
+            cursor.next()
+        })
+    }
 }
 
 unsafe extern "C" fn x_eof<M: Module>(open: *mut sys::sqlite3_vtab_cursor) -> c_int {
@@ -368,6 +409,7 @@ unsafe extern "C" fn x_column<M: Module>(
     // SAFETY: SQLite's arguments.
     unsafe {
         on_cursor::<M>(open, |cursor| {
+            let _level = Level::enter()?;
             let column = usize::try_from(column).unwrap_or(usize::MAX);
             cursor.column(&mut Cell::new(context), column)
         })
@@ -396,6 +438,7 @@ unsafe extern "C" fn x_update<M: Module>(
     // SAFETY: SQLite's arguments: an old rowid or NULL, then a new rowid and the columns.
     unsafe {
         on_table::<M>(vtab, |module| {
+            let _level = Level::enter()?;
             let args = Args::new(argc, argv);
             let change = match args.get(0) {
                 _ if argc == 1 => Change::Delete,

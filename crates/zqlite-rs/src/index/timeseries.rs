@@ -142,17 +142,18 @@ impl TimeSeries {
         let point = point_of(args)?;
         let series = series.ok_or_else(|| Fault::mismatch("series: a text or an integer"))?;
         let id = self.stored.series_id(series)?;
-        self.stored.put(id, point)?;
         let number = row_number(id, point.time);
-        // Counting at each point would cost more than writing it: chance picks one of sixteen.
+        // Counting at each point would cost more than writing it: chance picks one of sixteen. The point comes last:
+        // SQLite does not undo a part of a statement that writes one row, and this may meet a chunk that is damaged.
         if number & 15 == 0
             && self.stored.pack_if_many(id)?
             && let Some(retention) = self.retention
-            && let Some(newest) = self.stored.newest(id)?
         {
-            let limit = newest.saturating_sub(retention);
+            let newest = self.stored.newest(id)?.unwrap_or(point.time);
+            let limit = newest.max(point.time).saturating_sub(retention);
             self.stored.drop_before(Some(id), limit)?;
         }
+        self.stored.put(id, point)?;
         Ok(number)
     }
 }

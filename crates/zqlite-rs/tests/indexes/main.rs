@@ -12,6 +12,9 @@ mod support;
 
 mod bitmap;
 mod cidr;
+mod comparisons;
 mod example;
 mod history;
+mod hostile;
 mod runtime;
+mod transactions;

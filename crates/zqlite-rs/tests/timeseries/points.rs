@@ -304,3 +304,71 @@ fn points_take_little_space() {
     let points: i64 = support::one(&connection, "SELECT sum(count) FROM m_chunks");
     assert!(points > 18_000 && bytes < points * 3, "{bytes} {points}");
 }
+
+#[test]
+fn a_series_is_compared_under_the_collation_that_is_asked_for() {
+    let (_folder, connection) = guarded();
+    for time in 0..40 {
+        put(&connection, "a", time, 1.0);
+        put(&connection, "A", time, 2.0);
+        put(&connection, "b", time, 3.0);
+    }
+    let asked = "SELECT count(*) FROM m WHERE series = 'A' COLLATE NOCASE AND time < 10";
+    assert_eq!(support::one::<i64>(&connection, asked), 20);
+    let shown = plan(&connection, asked);
+    assert!(shown.ends_with(":time<?"), "{shown}");
+    let ordered = "SELECT time FROM m WHERE series = 'A' COLLATE NOCASE ORDER BY time";
+    assert!(integers(&connection, ordered).is_sorted());
+}
+
+#[test]
+fn points_are_read_while_the_connection_writes_others() {
+    let (_folder, connection) = guarded();
+    for time in 0..300 {
+        put(&connection, "a", time * 2, 1.0);
+    }
+    connection.execute_batch("BEGIN").unwrap();
+    let mut statement = connection
+        .prepare("SELECT time FROM m WHERE series = 'a'")
+        .unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut seen = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        let time: i64 = row.get(0).unwrap();
+        seen.push(time);
+        // Chunks that are still to be read get more points, and are made anew.
+        if time % 2 == 0 {
+            for after in 1..4 {
+                put(&connection, "a", time + 40 * after + 1, 1.0);
+            }
+        }
+    }
+    assert!(seen.is_sorted_by(|a, b| a < b));
+    let kept = (0..300).filter(|time| seen.contains(&(time * 2))).count();
+    assert_eq!(kept, 300);
+    support::assert_sound(&connection);
+}
+
+#[test]
+fn a_point_that_meets_a_damaged_chunk_is_not_written_or_written_as_a_whole() {
+    let (folder, connection) = guarded();
+    for time in 0..100 {
+        put(&connection, "a", time * 10, 1.0);
+    }
+    drop(connection);
+    let bare = support::builder(&folder.path().join("a.db"))
+        .allow_schema_writes()
+        .open()
+        .unwrap();
+    bare.execute_batch("UPDATE m_points SET numbers = x'00'; BEGIN")
+        .unwrap();
+    let mut refused = 0;
+    for time in 0..400 {
+        let before: i64 = support::one(&bare, "SELECT count(*) FROM m_recent");
+        let written = bare.execute("INSERT INTO m VALUES ('a', ?1, 2)", [time * 2 + 1]);
+        let after: i64 = support::one(&bare, "SELECT count(*) FROM m_recent");
+        assert_eq!(after - before, i64::from(written.is_ok()), "{time}");
+        refused += i64::from(written.is_err());
+    }
+    assert!(refused > 5, "{refused}");
+}

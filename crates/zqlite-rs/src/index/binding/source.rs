@@ -70,11 +70,26 @@ impl Source {
             .ok_or_else(|| Fault::corrupt(format!("the view {view} is missing, or not ours")))
     }
 
-    /// The types that the table declares for the indexed columns.
-    pub(super) fn types(&self, host: &Host) -> Result<Vec<String>> {
+    /// The types that the table declares for the indexed columns; none for ANY in a STRICT table, which keeps values as
+    /// they are, unlike the same word in another table.
+    pub(super) fn types(&self, host: &Host, schema: &str) -> Result<Vec<String>> {
+        let sql: String = host.query_row(
+            &format!(
+                "SELECT sql FROM {}.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
+                quoted(schema)
+            ),
+            [&self.table],
+            |row| row.get(0),
+        )?;
+        // Its options are the last of it; WITHOUT ROWID is not for us, and else there is a parenthesis.
+        let is_strict = sql.trim_end().to_ascii_lowercase().ends_with("strict");
         self.columns
             .iter()
-            .map(|column| host.declared_type(&self.table, column))
+            .map(|column| {
+                let name = host.declared_type(&self.table, column)?;
+                let is_any = is_strict && name.eq_ignore_ascii_case("any");
+                Ok(if is_any { String::new() } else { name })
+            })
             .collect()
     }
 

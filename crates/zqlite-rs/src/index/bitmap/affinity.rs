@@ -37,12 +37,13 @@ impl Affinity {
         }
     }
 
-    pub(super) const fn of_number(number: i64) -> Self {
-        match number {
+    pub(super) const fn of_number(number: i64) -> Option<Self> {
+        Some(match number {
+            0 => Self::None,
             1 => Self::Text,
             2 => Self::Numeric,
-            _ => Self::None,
-        }
+            _ => return None,
+        })
     }
 
     /// A type of this affinity.

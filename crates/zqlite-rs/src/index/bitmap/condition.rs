@@ -150,10 +150,8 @@ fn owned(value: ValueRef<'_>) -> Result<Value> {
 
 /// The rows whose column has a value.
 pub(super) fn rows_of(bitmap: &Bitmap, field: usize, value: Value) -> Result<Rc<RoaringTreemap>> {
-    let value = match bitmap.affinities.get(field) {
-        Some(affinity) => affinity.apply(&bitmap.binding().host, value)?,
-        None => value,
-    };
+    let affinity = bitmap.affinity(field)?;
+    let value = affinity.apply(&bitmap.binding().host, value)?;
     match bitmap.stored.value(field, &value)? {
         Some(number) => bitmap.set(number),
         None => Ok(Rc::default()),

@@ -16,6 +16,8 @@ pub(in super::super) struct Cursor {
     /// The values that were asked for with `=`, by column.
     asked: Vec<(usize, Value)>,
     at: At,
+    /// How often the connection had changed the index when it was asked.
+    changes: u64,
     /// The row that was read last.
     row: RefCell<Option<(i64, Vec<Value>)>>,
 }
@@ -32,6 +34,7 @@ impl Cursor {
             bitmap,
             asked: Vec::new(),
             at: At::End,
+            changes: 0,
             row: RefCell::new(None),
         }
     }
@@ -69,16 +72,25 @@ impl Cursor {
         }
         let binding = self.bitmap.binding();
         let values = binding.row(id, |row| {
-            let row = row.ok_or_else(|| {
-                Fault::corrupt(format!(
-                    "index {}: row {id} is not in its table",
-                    binding.name()
-                ))
-            })?;
+            let Some(row) = row else {
+                return Ok(None);
+            };
             (1..=self.bitmap.fields())
                 .map(|at| value_of(id, row.get_ref(at)?))
                 .collect::<Result<Vec<_>>>()
+                .map(Some)
         })?;
+        let values = match values {
+            Some(values) => values,
+            // It was deleted after the query had come to it.
+            None if self.bitmap.stored.row(id)?.is_none() => return Ok(Value::Null),
+            None => {
+                return Err(Fault::corrupt(format!(
+                    "index {}: row {id} is not in its table",
+                    binding.name()
+                )));
+            }
+        };
         let value = values.get(column).cloned().unwrap_or(Value::Null);
         self.row.replace(Some((id, values)));
         Ok(value)
@@ -99,13 +111,22 @@ impl module::Cursor for Cursor {
             let first = numbers.next().map(key_of);
             At::Rows(numbers, first)
         };
+        self.changes = self.bitmap.changes.get();
         Ok(())
     }
 
     fn next(&mut self) -> Result<()> {
-        match &mut self.at {
-            At::Rows(numbers, current) => *current = numbers.next().map(key_of),
-            At::Count(_) | At::End => self.at = At::End,
+        let At::Rows(numbers, current) = &mut self.at else {
+            self.at = At::End;
+            return Ok(());
+        };
+        *current = numbers.next().map(key_of);
+        // A row that the connection has deleted while it reads is not there any more.
+        while let Some(id) = *current
+            && self.changes != self.bitmap.changes.get()
+            && self.bitmap.stored.row(id)?.is_none()
+        {
+            *current = numbers.next().map(key_of);
         }
         Ok(())
     }

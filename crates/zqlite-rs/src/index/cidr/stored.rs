@@ -28,10 +28,15 @@ impl Ids {
     }
 
     fn add(&mut self, id: i64) {
-        let mut ids = self.as_slice().to_vec();
-        if let Err(at) = ids.binary_search(&id) {
-            ids.insert(at, id);
-            *self = Self::Many(ids);
+        match self {
+            Self::One(own) if *own == id => {}
+            Self::One(own) => *self = Self::Many(vec![id.min(*own), id.max(*own)]),
+            // Rows are loaded in ascending order: each goes to the end.
+            Self::Many(ids) => {
+                if let Err(at) = ids.binary_search(&id) {
+                    ids.insert(at, id);
+                }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the planner asks, and what it is answered: `sqlite3_index_info`.
 
 use core::ffi::{CStr, c_int};
+use core::marker::PhantomData;
 use core::slice;
 
 use libsqlite3_sys as sys;
@@ -38,23 +39,38 @@ pub(crate) enum Operator {
 
 /// A call of xBestIndex.
 pub(crate) struct IndexInfo<'a> {
-    info: &'a mut sys::sqlite3_index_info,
+    /// As SQLite gave it, and no reference: what its own functions read stands behind the structure.
+    info: *mut sys::sqlite3_index_info,
+    call: PhantomData<&'a mut sys::sqlite3_index_info>,
 }
 
-impl<'a> IndexInfo<'a> {
+impl IndexInfo<'_> {
     /// # Safety
-    /// SQLite's argument of xBestIndex.
-    pub(super) const unsafe fn new(info: &'a mut sys::sqlite3_index_info) -> Self {
-        Self { info }
+    /// SQLite's argument of xBestIndex, which nobody else uses through `'_`.
+    pub(super) const unsafe fn new(info: *mut sys::sqlite3_index_info) -> Self {
+        Self {
+            info,
+            call: PhantomData,
+        }
+    }
+
+    const fn info(&self) -> &sys::sqlite3_index_info {
+        // SAFETY: by the contract of `new`.
+        unsafe { &*self.info }
+    }
+
+    const fn info_mut(&mut self) -> &mut sys::sqlite3_index_info {
+        // SAFETY: by the contract of `new`.
+        unsafe { &mut *self.info }
     }
 
     pub(crate) fn constraints(&self) -> Vec<Constraint> {
-        let len = usize::try_from(self.info.nConstraint).unwrap_or(0);
+        let len = usize::try_from(self.info().nConstraint).unwrap_or(0);
         if len == 0 {
             return Vec::new();
         }
         // SAFETY: SQLite's array of that length.
-        let raw = unsafe { slice::from_raw_parts(self.info.aConstraint, len) };
+        let raw = unsafe { slice::from_raw_parts(self.info().aConstraint, len) };
         raw.iter()
             .enumerate()
             .map(|(at, constraint)| Constraint {
@@ -79,7 +95,7 @@ impl<'a> IndexInfo<'a> {
     }
 
     /// Whether texts are compared byte by byte.
-    pub(crate) fn is_binary(&mut self, constraint: Constraint) -> bool {
+    pub(crate) fn is_binary(&self, constraint: Constraint) -> bool {
         let Ok(at) = c_int::try_from(constraint.at) else {
             return false;
         };
@@ -95,7 +111,7 @@ impl<'a> IndexInfo<'a> {
 
     /// Whether the query needs a column. Columns from 63 on are told apart by nobody.
     pub(crate) const fn uses(&self, column: usize) -> bool {
-        column < 63 && self.info.colUsed >> column & 1 == 1
+        column < 63 && self.info().colUsed >> column & 1 == 1
     }
 
     /// Asks for a constraint's value, as argument `argument` from 0 on. `trusted`: SQLite need not check the
@@ -104,12 +120,12 @@ impl<'a> IndexInfo<'a> {
         let Ok(argument) = c_int::try_from(argument + 1) else {
             return;
         };
-        if constraint.at >= usize::try_from(self.info.nConstraint).unwrap_or(0) {
+        if constraint.at >= usize::try_from(self.info().nConstraint).unwrap_or(0) {
             return;
         }
         // SAFETY: SQLite's array, of the length of the constraints.
         unsafe {
-            let usage = &mut *self.info.aConstraintUsage.add(constraint.at);
+            let usage = &mut *self.info().aConstraintUsage.add(constraint.at);
             usage.argvIndex = argument;
             usage.omit = u8::from(trusted);
         }
@@ -117,12 +133,12 @@ impl<'a> IndexInfo<'a> {
 
     /// The terms of ORDER BY: column (`None` is the rowid) and whether it descends.
     pub(crate) fn order(&self) -> Vec<(Option<usize>, bool)> {
-        let len = usize::try_from(self.info.nOrderBy).unwrap_or(0);
+        let len = usize::try_from(self.info().nOrderBy).unwrap_or(0);
         if len == 0 {
             return Vec::new();
         }
         // SAFETY: SQLite's array of that length.
-        let raw = unsafe { slice::from_raw_parts(self.info.aOrderBy, len) };
+        let raw = unsafe { slice::from_raw_parts(self.info().aOrderBy, len) };
         raw.iter()
             .map(|term| (usize::try_from(term.iColumn).ok(), term.desc != 0))
             .collect()
@@ -130,20 +146,20 @@ impl<'a> IndexInfo<'a> {
 
     /// Says that rows come in the order of [`order`](Self::order).
     pub(crate) const fn ordered(&mut self) {
-        self.info.orderByConsumed = 1;
+        self.info_mut().orderByConsumed = 1;
     }
 
     /// Chooses a plan. `words` are what EXPLAIN QUERY PLAN shows.
     pub(crate) fn choose(&mut self, plan: i32, words: &str, cost: f64, rows: i64) {
-        self.info.idxNum = plan;
-        self.info.idxStr = sqlite_string(words);
-        self.info.needToFreeIdxStr = 1;
-        self.info.estimatedCost = cost;
-        self.info.estimatedRows = rows;
+        self.info_mut().idxNum = plan;
+        self.info_mut().idxStr = sqlite_string(words);
+        self.info_mut().needToFreeIdxStr = 1;
+        self.info_mut().estimatedCost = cost;
+        self.info_mut().estimatedRows = rows;
     }
 
     /// Says that there is at most one row.
     pub(crate) const fn unique(&mut self) {
-        self.info.idxFlags |= sys::SQLITE_INDEX_SCAN_UNIQUE;
+        self.info_mut().idxFlags |= sys::SQLITE_INDEX_SCAN_UNIQUE;
     }
 }

@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use libsqlite3_sys as sys;
 
 use super::{
-    Module, on_table, sqlite_string, text, x_best_index, x_close, x_column, x_connect, x_create,
-    x_destroy, x_disconnect, x_eof, x_filter, x_next, x_open, x_rowid, x_update,
+    Level, Module, on_table, sqlite_string, text, x_best_index, x_close, x_column, x_connect,
+    x_create, x_destroy, x_disconnect, x_eof, x_filter, x_next, x_open, x_rowid, x_update,
 };
 
 type Create = unsafe extern "C" fn(
@@ -197,6 +197,7 @@ unsafe extern "C" fn x_integrity<M: Module>(
     // SAFETY: SQLite's arguments; it frees what is reported.
     unsafe {
         on_table::<M>(vtab, |module| {
+            let _level = Level::enter()?;
             if let Some(found) = module.integrity(flags & 1 != 0)? {
                 *report = sqlite_string(&found);
             }

@@ -66,9 +66,11 @@ impl Plan {
         let mut words = Vec::new();
         let mut argument = 0;
         for kind in Kind::ALL {
-            let mut all = constraints
-                .iter()
-                .filter(|constraint| Kind::of(constraint) == Some(kind));
+            let mut all = constraints.iter().filter(|constraint| {
+                Kind::of(constraint) == Some(kind)
+                    // Series are told apart byte by byte; under another collation several may be meant.
+                    && (kind != Kind::Series || info.is_binary(**constraint))
+            });
             let Some(constraint) = all.clone().find(|constraint| constraint.usable) else {
                 // Points are no buckets: without the width there is no answer.
                 if kind == Kind::Bucket && all.next().is_some() {

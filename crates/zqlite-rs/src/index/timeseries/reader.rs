@@ -7,13 +7,18 @@ use super::stored::{Chunk, Stored};
 
 pub(super) struct Reader {
     series: i64,
+    /// What is before has been given. Chunks are looked up from here at each step: the connection that reads may make
+    /// others of them meanwhile.
     from: i64,
+    /// How often it had done so when a chunk was looked up last, which then ended before `from`.
+    moves: Option<u64>,
     to: i64,
+    /// Nothing is left in the chunks.
+    ended: bool,
     /// Width of the buckets that are asked for.
     width: Option<i64>,
     /// Recent points that were not given yet. There are not many more than a chunk has.
     recent: Vec<Point>,
-    next: Option<Chunk>,
 }
 
 /// What comes next.
@@ -32,22 +37,39 @@ impl Reader {
         to: i64,
         width: Option<i64>,
     ) -> Result<Self> {
-        let next = match stored.chunk_over(series, from)? {
-            Some(chunk) => Some(chunk),
-            None => stored.chunk_at_or_after(series, from)?,
-        };
         Ok(Self {
             series,
             from,
+            moves: None,
             to,
+            ended: false,
             width,
             recent: stored.recent(series, from, to)?,
-            next: next.filter(|chunk| chunk.first <= to),
         })
     }
 
+    /// The chunk that comes next.
+    fn chunk(&mut self, stored: &Stored) -> Result<Option<Chunk>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let moves = stored.moves();
+        let over = if self.moves == Some(moves) {
+            None
+        } else {
+            stored.chunk_over(self.series, self.from)?
+        };
+        let chunk = match over {
+            Some(chunk) => Some(chunk),
+            None => stored.chunk_at_or_after(self.series, self.from)?,
+        };
+        self.moves = Some(moves);
+        Ok(chunk.filter(|chunk| chunk.first <= self.to))
+    }
+
     pub(super) fn step(&mut self, stored: &Stored) -> Result<Step> {
-        let Some(chunk) = self.next else {
+        let Some(chunk) = self.chunk(stored)? else {
+            self.ended = true;
             if self.recent.is_empty() {
                 return Ok(Step::End);
             }
@@ -57,18 +79,19 @@ impl Reader {
             .recent
             .partition_point(|point| point.time < chunk.first);
         if before > 0 {
+            self.from = self.from.max(chunk.first);
             return Ok(Step::Points(self.recent.drain(..before).collect()));
         }
-        self.next = match chunk.first.checked_add(1) {
-            Some(after) => stored.chunk_at_or_after(self.series, after)?,
-            None => None,
-        };
-        self.next = self.next.filter(|next| next.first <= self.to);
         let over = self
             .recent
             .partition_point(|point| point.time <= chunk.last);
         let over: Vec<_> = self.recent.drain(..over).collect();
-        let is_inside = self.from <= chunk.first && chunk.last <= self.to;
+        let (from, to) = (self.from, self.to);
+        match chunk.last.checked_add(1) {
+            Some(after) if after <= to => self.from = after,
+            _ => self.ended = true,
+        }
+        let is_inside = from <= chunk.first && chunk.last <= to;
         let is_one_bucket = self
             .width
             .is_some_and(|width| bucket(chunk.first, width) == bucket(chunk.last, width));
@@ -76,7 +99,7 @@ impl Reader {
             return Ok(Step::Whole(chunk.first, chunk.summary));
         }
         let mut points = stored.open(&chunk)?;
-        points.retain(|point| (self.from..=self.to).contains(&point.time));
+        points.retain(|point| (from..=to).contains(&point.time));
         Ok(Step::Points(chunk::merge(points, &over)))
     }
 }

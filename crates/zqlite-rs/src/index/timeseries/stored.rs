@@ -4,6 +4,8 @@
 //! chunks: what is known of a chunk in `NAME_chunks`, its points in `NAME_points`. Chunks of one series do not overlap.
 //! What comes late waits in `NAME_recent` as well, and then goes into the chunk that it belongs to.
 
+use core::cell::Cell;
+
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, params};
 
@@ -27,6 +29,8 @@ pub(super) struct Stored {
     name: String,
     /// Points of a chunk.
     chunk: usize,
+    /// How often chunks were made or removed.
+    moves: Cell<u64>,
 }
 
 /// A row of `NAME_chunks`.
@@ -46,7 +50,16 @@ impl Stored {
             schema: declaration.schema,
             name: declaration.name,
             chunk,
+            moves: Cell::new(0),
         }
+    }
+
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.get()
+    }
+
+    fn moved(&self) {
+        self.moves.set(self.moves.get().wrapping_add(1));
     }
 
     pub(super) fn name(&self) -> &str {
@@ -193,7 +206,14 @@ impl Stored {
     fn pack(&self, series: i64) -> Result<()> {
         let recent = self.recent(series, i64::MIN, i64::MAX)?;
         let mut rest = recent.as_slice();
-        let mut chunk = self.chunk_at_or_after(series, i64::MIN)?;
+        let Some(earliest) = rest.first().map(|point| point.time) else {
+            return Ok(());
+        };
+        // Chunks before the one that the earliest point belongs to stay as they are.
+        let mut chunk = match self.chunk("first <= ?2 ORDER BY first DESC", series, earliest)? {
+            Some(chunk) => Some(chunk),
+            None => self.chunk_at_or_after(series, earliest)?,
+        };
         while let Some(own) = chunk {
             let next = match own.first.checked_add(1) {
                 Some(after) => self.chunk_at_or_after(series, after)?,
@@ -258,6 +278,7 @@ impl Stored {
     }
 
     fn remove(&self, chunk: &Chunk) -> Result<()> {
+        self.moved();
         for sql in [
             "DELETE FROM @chunks WHERE id = ?1",
             "DELETE FROM @points WHERE chunk = ?1",
@@ -356,15 +377,29 @@ impl Stored {
 
     /// Drops the chunks, and the recent points, that are older than `limit`, of one series or of all.
     pub(super) fn drop_before(&self, series: Option<i64>, limit: i64) -> Result<()> {
+        self.moved();
+        // By the index on series and first time, if it is about one.
+        let one = if series.is_some() {
+            "series = ?1 AND first < ?2 AND last < ?2"
+        } else {
+            "?1 IS NULL AND last < ?2"
+        };
+        let recent = if series.is_some() {
+            "series = ?1"
+        } else {
+            "?1 IS NULL"
+        };
         for sql in [
-            "DELETE FROM @points WHERE chunk IN
-               (SELECT id FROM @chunks WHERE last < ?2 AND (?1 IS NULL OR series = ?1))",
-            "DELETE FROM @chunks WHERE last < ?2 AND (?1 IS NULL OR series = ?1)",
+            format!("DELETE FROM @points WHERE chunk IN (SELECT id FROM @chunks WHERE {one})"),
+            format!("DELETE FROM @chunks WHERE {one}"),
             // One over a chunk that stays may hide an older value there.
-            "DELETE FROM @recent AS r WHERE time < ?2 AND (?1 IS NULL OR series = ?1) AND NOT EXISTS
-               (SELECT 1 FROM @chunks c WHERE c.series = r.series AND c.first <= r.time AND c.last >= r.time)",
+            format!(
+                "DELETE FROM @recent AS r WHERE {recent} AND time < ?2 AND time > ifnull(
+                   (SELECT c.last FROM @chunks c WHERE c.series = r.series AND c.first <= r.time
+                    ORDER BY c.first DESC LIMIT 1), time - 1)"
+            ),
         ] {
-            let sql = self.sql(sql);
+            let sql = self.sql(&sql);
             self.host
                 .prepare_cached(&sql)?
                 .execute(params![series, limit])?;
