@@ -152,3 +152,20 @@ fn a_checkpoint_right_after_the_switch_to_wal_is_not_locked_out() {
         }
     }
 }
+
+#[test]
+fn a_trigger_that_ignores_what_follows_it_is_named_by_the_integrity_check() {
+    let db = routes();
+    db.execute_batch(
+        "CREATE TRIGGER quiet AFTER INSERT ON routes BEGIN SELECT RAISE(IGNORE); END;
+         INSERT INTO routes VALUES (9, '10.1.2.0/24', '');",
+    )
+    .unwrap();
+    assert_eq!(ids(&db, LAB), [3, 6]);
+    let found: String = one(&db, "PRAGMA integrity_check");
+    assert!(found.contains("row 9 has 10.1.2.0/24"), "{found}");
+    db.execute_batch("INSERT INTO route_ip(changed) VALUES ('all')")
+        .unwrap();
+    assert_eq!(ids(&db, LAB), [9]);
+    assert_agrees(&db);
+}
