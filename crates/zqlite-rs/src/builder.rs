@@ -152,8 +152,9 @@ impl Builder {
     /// How many KiB of opened pages each connection keeps at most, beside those in SQLite's own cache (`PRAGMA cache_size`,
     /// 2,000 KiB unless set).
     ///
-    /// Otherwise each keeps 4 MiB, and more as long as all connections of the process together keep no more than an eighth of
-    /// the memory that it may use, at least 64 MiB and at most 1 GiB (on Linux; elsewhere 64 MiB). Whoever sets
+    /// Otherwise each keeps up to 4 MiB, and beyond that what is left of a budget that all connections of the process share: an
+    /// eighth of the memory that it may use, at least 64 MiB where that is no more than a quarter, and at most 1 GiB (on
+    /// Linux; elsewhere 64 MiB). Whoever sets
     /// `PRAGMA cache_size` limits these, too: to the same size, but at least 4 MiB. Pages that are read in a row are not
     /// kept. Memory is taken as pages come, and given back when the connection is closed. Without feature `pq` this has no
     /// effect.

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "pq", unix))]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     unsafe_code,
     reason = "helpers of tests may panic; SQLite is stopped between two of its calls"
 )]

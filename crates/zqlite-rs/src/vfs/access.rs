@@ -84,8 +84,9 @@ impl Access {
 
     /// Has each connection keep at most this many bytes of opened pages, beside those in SQLite's own cache.
     ///
-    /// Otherwise each keeps 4 MiB, and more as long as all connections of the process together keep no more than an eighth of
-    /// the memory that it may use, at least 64 MiB and at most 1 GiB (on Linux; elsewhere 64 MiB).
+    /// Otherwise each keeps up to 4 MiB, and beyond that what is left of a budget that all connections of the process share: an
+    /// eighth of the memory that it may use, at least 64 MiB where that is no more than a quarter, and at most 1 GiB (on
+    /// Linux; elsewhere 64 MiB).
     #[must_use]
     pub const fn cache_len(mut self, bytes: usize) -> Self {
         self.cache_len = Some(bytes);
