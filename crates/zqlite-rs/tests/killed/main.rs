@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+mod indexes;
 #[path = "../crash/rng.rs"]
 mod rng;
 #[path = "../support/support.rs"]
