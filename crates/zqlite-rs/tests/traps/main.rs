@@ -12,6 +12,7 @@ mod probe;
 #[path = "../support/support.rs"]
 mod support;
 
+mod buffer;
 mod device;
 mod exchange;
 mod header;

@@ -19,10 +19,10 @@ const SPARE: usize = 2;
 #[derive(Default)]
 pub(super) struct Ahead {
     /// What pages are taken from.
-    current: Option<Arc<Window>>,
+    current: Current,
     /// What follows it: opened on a thread beside.
     following: Option<Arc<Window>>,
-    spare: Vec<Arc<Window>>,
+    spare: Vec<Window>,
     beside: Beside,
     /// The length of the file, as somebody asked for it.
     pub(super) file_len: Option<u64>,
@@ -34,20 +34,35 @@ pub(super) struct Ahead {
     window: u32,
 }
 
+#[derive(Default)]
+enum Current {
+    #[default]
+    Nothing,
+    /// Only the connection has it.
+    Alone(Window),
+    /// The thread beside has it, or had it.
+    Shared(Arc<Window>),
+}
+
+impl Current {
+    fn window(&self) -> Option<&Window> {
+        match self {
+            Self::Nothing => None,
+            Self::Alone(window) => Some(window),
+            Self::Shared(window) => Some(window),
+        }
+    }
+}
+
 impl Ahead {
     /// Whether a page was read ahead.
     pub(super) fn holds(&mut self, number: u32, page_len: usize) -> bool {
-        let holds = |window: &Option<Arc<Window>>| {
-            window
-                .as_ref()
-                .is_some_and(|window| window.holds(number, page_len))
-        };
-        if holds(&self.current) {
+        let holds = |window: &Window| window.holds(number, page_len);
+        if self.current.window().is_some_and(holds) {
             return true;
         }
-        if holds(&self.following) {
-            let following = self.following.take();
-            self.spare(following);
+        if let Some(following) = self.following.take_if(|window| holds(window)) {
+            self.replace(Current::Shared(following));
             return true;
         }
         false
@@ -72,7 +87,7 @@ impl Ahead {
     /// Which pages to read now, so that they are opened when the run comes to them: the first, and how many. `None` unless it
     /// is a long run, and the machine has a processor to spare.
     pub(super) fn following(&self, page_len: usize) -> Option<(u32, u32)> {
-        let current = self.current.as_ref()?;
+        let current = self.current.window()?;
         let due = self.following.is_none() && self.window == most(page_len) && Beside::pays();
         due.then(|| (current.end(), self.window))
     }
@@ -87,7 +102,7 @@ impl Ahead {
     ) -> Result<(), E> {
         self.forget();
         let filled = self.filled(first, pages, page_len, read)?;
-        self.current = Some(filled);
+        self.current = Current::Alone(filled);
         Ok(())
     }
 
@@ -100,7 +115,7 @@ impl Ahead {
         keys: PageKeys,
         read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
     ) -> Result<(), E> {
-        let filled = self.filled(first, pages, page_len, read)?;
+        let filled = Arc::new(self.filled(first, pages, page_len, read)?);
         self.beside.open(&filled, keys);
         self.following = Some(filled);
         Ok(())
@@ -112,19 +127,9 @@ impl Ahead {
         pages: u32,
         page_len: usize,
         read: impl FnMut(&mut [u8], u32) -> Result<(), E>,
-    ) -> Result<Arc<Window>, E> {
-        // The thread beside may still have the one or the other.
-        let free = self
-            .spare
-            .iter_mut()
-            .position(|window| Arc::get_mut(window).is_some());
-        let mut window = match free {
-            Some(at) => self.spare.swap_remove(at),
-            None => Arc::new(Window::new()),
-        };
-        if let Some(window) = Arc::get_mut(&mut window) {
-            window.fill(first, pages, page_len, read)?;
-        }
+    ) -> Result<Window, E> {
+        let mut window = self.spare.pop().unwrap_or_else(Window::new);
+        window.fill(first, pages, page_len, read)?;
         Ok(window)
     }
 
@@ -136,7 +141,11 @@ impl Ahead {
         open: impl FnOnce(&[u8], &mut [u8]) -> bool,
     ) -> Option<Page> {
         self.next = number.saturating_add(1);
-        self.current.as_ref()?.take(number, page, open)
+        match &mut self.current {
+            Current::Nothing => None,
+            Current::Alone(window) => window.take_alone(number, page, open),
+            Current::Shared(window) => window.take(number, page, open),
+        }
     }
 
     /// A page was not read: it was kept. The run goes on behind it.
@@ -148,9 +157,10 @@ impl Ahead {
 
     /// What was read ahead is of no use.
     pub(super) fn forget(&mut self) {
-        let following = self.following.take();
-        self.spare(following);
-        self.spare(None);
+        if let Some(following) = self.following.take() {
+            self.replace(Current::Shared(following));
+        }
+        self.replace(Current::Nothing);
     }
 
     /// The run has ended, and so has what vouched for what was read.
@@ -167,12 +177,15 @@ impl Ahead {
         self.window = 0;
     }
 
-    /// Puts another window in the place of the current one, which may serve again.
-    fn spare(&mut self, current: Option<Arc<Window>>) {
-        if let Some(window) = core::mem::replace(&mut self.current, current)
-            && self.spare.len() < SPARE
-        {
-            self.spare.push(window);
+    /// Puts another window in the place of the current one, whose memory serves again if the thread beside has left it.
+    fn replace(&mut self, current: Current) {
+        let window = match core::mem::replace(&mut self.current, current) {
+            Current::Nothing => None,
+            Current::Alone(window) => Some(window),
+            Current::Shared(window) => Arc::into_inner(window),
+        };
+        if self.spare.len() < SPARE {
+            self.spare.extend(window);
         }
     }
 }

@@ -112,20 +112,21 @@ impl Window {
         open: impl FnOnce(&[u8], &mut [u8]) -> bool,
     ) -> Option<Page> {
         let (part, at) = self.place(number)?;
-        let mut part = free(self.parts.get(part)?)?;
-        let start = at as usize * self.page_len;
-        match part.state {
-            State::Opened(opened) if opened >> at & 1 == 1 => {
-                page.copy_from_slice(part.bytes.get(start..start + self.page_len)?);
-                Some(Page::Opened)
-            }
-            State::Opened(_) => None,
-            State::Stored | State::Taken => {
-                part.state = State::Taken;
-                let stored = part.bytes.get(start..start + self.page_len)?;
-                Some(Page::Asked(open(stored, page)))
-            }
-        }
+        free(self.parts.get(part)?)?.take(at, page, open)
+    }
+
+    /// The same where nobody else has the window. To take a lock, the processor first ends whatever it was writing: pages,
+    /// here.
+    pub(super) fn take_alone(
+        &mut self,
+        number: u32,
+        page: &mut [u8],
+        open: impl FnOnce(&[u8], &mut [u8]) -> bool,
+    ) -> Option<Page> {
+        let (part, at) = self.place(number)?;
+        let part = self.parts.get_mut(part)?.get_mut();
+        part.unwrap_or_else(PoisonError::into_inner)
+            .take(at, page, open)
     }
 
     /// Opens what the connection has not come to, in place. Runs on the thread beside.
@@ -161,6 +162,29 @@ impl Window {
         let at = number.checked_sub(self.first)?;
         let in_part = self.pages_in_part();
         Some((usize::try_from(at / in_part).ok()?, at % in_part))
+    }
+}
+
+impl Part {
+    fn take(
+        &mut self,
+        at: u32,
+        page: &mut [u8],
+        open: impl FnOnce(&[u8], &mut [u8]) -> bool,
+    ) -> Option<Page> {
+        let start = at as usize * page.len();
+        let bytes = self.bytes.get(start..start + page.len())?;
+        match self.state {
+            State::Opened(opened) if opened >> at & 1 == 1 => {
+                page.copy_from_slice(bytes);
+                Some(Page::Opened)
+            }
+            State::Opened(_) => None,
+            State::Stored | State::Taken => {
+                self.state = State::Taken;
+                Some(Page::Asked(open(bytes, page)))
+            }
+        }
     }
 }
 
