@@ -39,7 +39,7 @@ impl World {
     /// One batch. Nobody else serves meanwhile.
     fn serve(&self) {
         assert!(!self.busy.swap(true, SeqCst), "two serve at once");
-        while let Some(caller) = self.queue.pop(Ticket::MAX) {
+        while let Some((caller, _)) = self.queue.pop(Ticket::MAX) {
             self.done.lock().expect("no panic")[caller] += 1;
             self.replies.notify_all();
         }

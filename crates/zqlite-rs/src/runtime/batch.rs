@@ -77,7 +77,7 @@ impl Writer {
         // One is always taken.
         let mut taken = 0;
         while taken == 0 || (done.len() < most && began.elapsed() < self.options.batch_time) {
-            let Some(mut job) = queue.pop(Ticket::MAX) else {
+            let Some((mut job, left)) = queue.pop(Ticket::MAX) else {
                 if !lingered && self.linger(queue, done.len()) {
                     lingered = true;
                     continue;
@@ -85,7 +85,7 @@ impl Writer {
                 break;
             };
             taken += 1;
-            self.recorder.queue_depth(queue.len());
+            self.recorder.queue_depth(left);
             self.recorder.queue_wait(job.queued().elapsed());
             match self.run_closure(job.as_mut()) {
                 Ran::Kept => done.push(job),
@@ -283,3 +283,6 @@ pub(super) fn sqlite_error(code: core::ffi::c_int, text: &str) -> Error {
     let code = rusqlite::ffi::Error::new(code);
     Error::Sqlite(rusqlite::Error::SqliteFailure(code, Some(text.to_owned())))
 }
+
+#[cfg(all(test, feature = "pq"))]
+mod tests;

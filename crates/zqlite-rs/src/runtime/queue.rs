@@ -132,13 +132,11 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Takes the first entry that came no later than `last`.
-    pub(super) fn pop(&self, last: Ticket) -> Option<J> {
+    /// Takes the first entry that came no later than `last`. With it comes how many are left.
+    pub(super) fn pop(&self, last: Ticket) -> Option<(J, usize)> {
         let mut state = self.state();
-        match state.queued.front() {
-            Some((ticket, _)) if *ticket <= last => state.queued.pop_front().map(|(_, job)| job),
-            _ => None,
-        }
+        let (_, entry) = state.queued.pop_front_if(|(ticket, _)| *ticket <= last)?;
+        Some((entry, state.queued.len()))
     }
 
     /// Takes back an entry, unless it was taken.
@@ -173,6 +171,12 @@ impl<J> Queue<J> {
             }
         }
         state.queued.len() >= wanted
+    }
+
+    /// For how many entries whoever serves waits.
+    #[cfg(all(test, feature = "pq"))]
+    pub(super) fn wanted(&self) -> Option<usize> {
+        self.state().wanted
     }
 
     /// Refuses further entries. Those that are queued stay.

@@ -76,7 +76,7 @@ impl Writing {
         match lock(&self.writer).as_mut() {
             Some(writer) => writer.serve(&self.queue),
             None => {
-                while let Some(job) = self.queue.pop(Ticket::MAX) {
+                while let Some((job, _)) = self.queue.pop(Ticket::MAX) {
                     job.finish(Err(read_only(&self.path)));
                 }
             }

@@ -111,10 +111,10 @@ impl Writer {
 
     /// Refuses what came until `last`.
     fn refuse(&self, queue: &Queue<Box<dyn Job>>, last: Ticket, error: &Error) {
-        while let Some(job) = queue.pop(last) {
+        while let Some((job, left)) = queue.pop(last) {
+            self.recorder.queue_depth(left);
             self.answer(job, Err(self.same(error)));
         }
-        self.recorder.queue_depth(queue.len());
     }
 
     /// An error for one of many.
