@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 

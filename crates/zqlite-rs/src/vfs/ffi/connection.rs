@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use libsqlite3_sys as sys;
 
+use super::io::METHODS;
 use super::shared_memory::x_shm_lock;
-use super::{Kind, METHODS, kind};
+use super::{Kind, kind};
 use crate::vfs::code::{Code, Result};
 use crate::vfs::sealed::Sealed;
 use crate::vfs::wal::Wal;

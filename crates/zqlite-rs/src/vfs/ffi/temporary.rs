@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use libsqlite3_sys as sys;
 
-use super::{Kind, VfsFile, fail, kind, x_open};
+use super::open::x_open;
+use super::{Kind, VfsFile, fail, kind};
 use crate::Error;
 
 /// When a read transaction begins: SQLite writes temporary files through the VFS of the *connection*. If that

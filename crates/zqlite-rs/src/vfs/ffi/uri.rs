@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char, c_int};
 
 use libsqlite3_sys as sys;
 
-use super::os_string;
+use super::open::os_string;
 use crate::Error;
 use crate::vfs::uri::{self, Given, PARAMETERS};
 
