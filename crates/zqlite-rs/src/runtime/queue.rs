@@ -174,7 +174,7 @@ impl<J> Queue<J> {
     }
 
     /// For how many entries whoever serves waits.
-    #[cfg(all(test, feature = "pq"))]
+    #[cfg(test)]
     pub(super) fn wanted(&self) -> Option<usize> {
         self.state().wanted
     }

@@ -115,6 +115,8 @@ impl Writer {
             self.recorder.queue_depth(left);
             self.answer(job, Err(self.same(error)));
         }
+        // Those who waited may all have gone.
+        self.recorder.queue_depth(queue.len());
     }
 
     /// An error for one of many.

@@ -77,8 +77,6 @@ impl Database {
         self.lock == sys::SQLITE_LOCK_NONE
     }
 
-    // --- writing ------------------------------------------------------------------------------
-
     pub(super) fn write(&mut self, buf: &[u8], offset: u64) -> Result<()> {
         let sealed = Rc::clone(&self.sealed);
         let sealed = &mut *sealed.borrow_mut();

@@ -8,6 +8,8 @@
     reason = "callbacks from C; every block says why it holds"
 )]
 
+#[cfg(feature = "rusqlite")]
+use core::ffi::CStr;
 use core::ffi::c_int;
 use core::ptr;
 use std::ffi::CString;
@@ -148,15 +150,9 @@ pub(crate) fn default_vfs_name() -> Option<String> {
     // SAFETY: a registered VFS and its name live as long as it is registered.
     unsafe {
         let vfs = sys::sqlite3_vfs_find(ptr::null());
-        (!vfs.is_null()).then(|| {
-            core::ffi::CStr::from_ptr((*vfs).zName)
-                .to_string_lossy()
-                .into_owned()
-        })
+        (!vfs.is_null()).then(|| CStr::from_ptr((*vfs).zName).to_string_lossy().into_owned())
     }
 }
-
-// --- files --------------------------------------------------------------------------------------
 
 /// What SQLite allocates for a file of ours: this, and the file below behind it.
 #[repr(C)]

@@ -24,11 +24,6 @@ mod update;
 pub(crate) use load::header_error;
 pub(super) use pages::PageKeys;
 
-/// What a disk writes whole or not at all.
-const SECTOR_LEN: usize = 512;
-/// Magic, version and suite: what says of which kind a file is.
-const KIND_LEN: usize = 20;
-
 /// The sealed side of one open database file.
 pub(crate) struct Sealed {
     pub(super) raw: RawFile,

@@ -91,6 +91,14 @@ fn a_page_of_the_log_is_whole_or_zeros() {
     assert_eq!(frame(2), (IOERR_DATA, vec![0; PAGE]));
     poke(&log, at, &byte);
     assert_eq!(frame(2), (ffi::SQLITE_OK, whole));
+    // No request of SQLite's: nothing below has written to the buffer.
+    let odd = read(
+        &connection,
+        ffi::SQLITE_FCNTL_JOURNAL_POINTER,
+        2 * PAGE,
+        FIRST_FRAME,
+    );
+    assert_eq!(odd, (ffi::SQLITE_IOERR_READ, vec![0; 2 * PAGE]));
     let frames = i64::try_from((len(&log) - 32) / (24 + 4_096)).expect("few");
     let (rc, bytes) = frame(frames);
     assert_ne!(rc, ffi::SQLITE_OK);

@@ -14,6 +14,17 @@ use crate::runtime::queue::Manner;
 
 const LONG: Duration = Duration::from_secs(600);
 
+/// Whether the batch has ended, one way or another.
+struct Ended(AtomicBool);
+
+struct Tells<'a>(&'a Ended);
+
+impl Drop for Tells<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn rhythm(callers: usize, commit: Duration) -> Rhythm {
     Rhythm {
         callers,
@@ -48,20 +59,20 @@ fn batch_of(rhythm: Rhythm) -> (bool, bool) {
     };
     let (_, serving) = queue.push(first, manner(true)).unwrap();
     assert!(serving.is_some());
-    let ended = AtomicBool::new(false);
+    let ended = Ended(AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
             while queue.wanted().is_none() {
-                if ended.load(Ordering::SeqCst) {
+                if ended.0.load(Ordering::SeqCst) {
                     return;
                 }
                 thread::yield_now();
             }
             assert!(queue.push(second, manner(false)).unwrap().1.is_none());
         });
+        let _tells = Tells(&ended);
         run(&writer.connection, "BEGIN IMMEDIATE").unwrap();
         writer.batch(&queue).unwrap();
-        ended.store(true, Ordering::SeqCst);
     });
     assert!(writer.connection.is_autocommit());
     (

@@ -111,7 +111,7 @@ impl Window {
         page: &mut [u8],
         open: impl FnOnce(&[u8], &mut [u8]) -> bool,
     ) -> Option<Page> {
-        let (part, at) = self.place(number)?;
+        let (part, at) = self.place(number, page.len())?;
         free(self.parts.get(part)?)?.take(at, page, open)
     }
 
@@ -123,7 +123,7 @@ impl Window {
         page: &mut [u8],
         open: impl FnOnce(&[u8], &mut [u8]) -> bool,
     ) -> Option<Page> {
-        let (part, at) = self.place(number)?;
+        let (part, at) = self.place(number, page.len())?;
         let part = self.parts.get_mut(part)?.get_mut();
         part.unwrap_or_else(PoisonError::into_inner)
             .take(at, page, open)
@@ -158,7 +158,10 @@ impl Window {
     }
 
     /// In which part a page is, and which of its pages.
-    fn place(&self, number: u32) -> Option<(usize, u32)> {
+    fn place(&self, number: u32, page_len: usize) -> Option<(usize, u32)> {
+        if page_len != self.page_len {
+            return None;
+        }
         let at = number.checked_sub(self.first)?;
         let in_part = self.pages_in_part();
         Some((usize::try_from(at / in_part).ok()?, at % in_part))

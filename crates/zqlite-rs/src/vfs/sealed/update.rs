@@ -2,12 +2,17 @@
 
 use zqlite_pq::header::{self, COPY_LEN, CopyState, EpochSet, Header, Opened, STAMP_LEN};
 
-use super::{KIND_LEN, SECTOR_LEN, Sealed, sync_folder};
+use super::{Sealed, sync_folder};
 use crate::vfs::access;
 use crate::vfs::code::{Code, Result};
 #[cfg(feature = "rusqlite")]
 use crate::vfs::ffi::RawFile;
 use crate::vfs::layout;
+
+/// What a disk writes whole or not at all.
+const SECTOR_LEN: usize = 512;
+/// Magic, version and suite: what says of which kind a file is.
+const KIND_LEN: usize = 20;
 
 impl Sealed {
     /// After a SHARED lock: another connection may have made the file.
