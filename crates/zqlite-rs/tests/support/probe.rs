@@ -167,8 +167,9 @@ unsafe extern "C" fn delete(
 
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     let File { methods, .. } = lock(&FILES).as_mut().unwrap().remove(&file.addr()).unwrap();
-    // SAFETY: the method that was there before.
+    // SAFETY: the methods that `open` has leaked, and the method that was there before.
     unsafe {
+        drop(Box::from_raw((*file).pMethods.cast_mut()));
         (*file).pMethods = methods;
         methods.xClose.unwrap()(file)
     }
