@@ -50,6 +50,7 @@ mod fault;
 mod ffi;
 mod module;
 mod name;
+mod numbers;
 pub mod timeseries;
 
 use rusqlite::Connection;

@@ -123,6 +123,10 @@ impl Binding {
         })
     }
 
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

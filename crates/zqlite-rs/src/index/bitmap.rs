@@ -38,9 +38,15 @@
 //! count but the values that were asked for. Conditions that SQLite checks row by row are an error then; so is IS NOT
 //! NULL, which it always checks, too: ask `query = '["not",["=","os",null]]'`.
 //!
-//! Values are the same if SQLite's `=` says so under the collation BINARY, after the column's affinity was applied to
-//! what is asked: 1 and 1.0 are the same, 'a' and 'A' are not. NULL is the same as NULL only. A condition with another
-//! collation is not met by sets. A text that is not UTF-8 is refused when its row is written.
+//! Values are the same if SQLite's `=` says so under the collation BINARY: 1 and 1.0 are the same, 'a' and 'A' are not.
+//! NULL is the same as NULL only. A condition with another collation is not met by sets. A text that is not UTF-8 is
+//! refused when its row is written.
+//!
+//! In a join, SQLite converts what it compares as the types of both sides say, and finds what it would find in the
+//! table: sets choose the rows, and it looks again at those of a column that has no type of numbers, unless a text or
+//! blob that is no number stands in the query. For that, `<>` and IS NOT read the rows. Two kinds of conditions are
+//! compared as the index's column says, as if with a parameter: those beside `count`, which has no rows to look at, and
+//! a row of values in a SELECT, `(os, tier) IN (SELECT …)`. If the other side is a column of another type, cast it.
 
 use core::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -51,7 +57,7 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::binding::{Binding, CHANGED, Request, SOURCE, STATE};
 use super::fault::{Fault, Result};
-use super::ffi::{Host, IndexInfo, Operator};
+use super::ffi::{Constraint, Host, IndexInfo, Operator};
 use super::module::{Change, Declaration, Module, Planned};
 
 mod affinity;
@@ -170,6 +176,27 @@ impl Bitmap {
             sets.stamp = Some(stamp);
         }
         Ok(())
+    }
+
+    /// Whether sets alone meet a condition. What SQLite compares depends on the type of the other side, which nobody
+    /// tells a virtual table: it converts a column of numbers for no type, and converts nothing if one side is a text
+    /// that is no number. In any other case it looks at the rows again.
+    fn is_met(&self, info: &IndexInfo<'_>, constraint: Constraint, kind: Kind) -> bool {
+        match kind {
+            Kind::Row => false,
+            Kind::Query | Kind::IsNull | Kind::IsNotNull => true,
+            _ => {
+                let numeric = constraint
+                    .column
+                    .is_some_and(|field| self.affinity(field).ok() == Some(Affinity::Numeric));
+                numeric
+                    || match info.literal(constraint) {
+                        Some(Value::Text(text)) => !super::numbers::may_be(&text),
+                        Some(Value::Blob(_)) => true,
+                        _ => false,
+                    }
+            }
+        }
     }
 
     /// The rows that have the value of this number. To be called after [`refresh`](Self::refresh).
@@ -364,7 +391,12 @@ impl Module for Bitmap {
             };
             if constraint.usable {
                 let field = constraint.column.unwrap_or(0);
-                info.take(constraint, asked.len(), kind != Kind::Row);
+                let is_met = counts || self.is_met(info, constraint, kind);
+                let kind = match kind {
+                    Kind::Equal if !is_met && info.take_all_of_in(constraint) => Kind::In,
+                    kind => kind,
+                };
+                info.take(constraint, asked.len(), is_met && kind != Kind::Row);
                 asked.push(Asked { field, kind });
             } else if counts {
                 // Without the value there is one count of too much, and no row to compare it with.

@@ -1,6 +1,6 @@
 //! Conditions that compare otherwise than most: types, collations, rows of values, orders of joins.
 
-use crate::cidr::{assert_agrees, ids, memory, plan};
+use crate::cidr::{assert_agrees, ids, memory, plan, values};
 
 #[test]
 fn any_in_a_strict_table_keeps_values_as_they_are() {
@@ -139,12 +139,160 @@ fn what_stands_on_the_other_side_is_compared_as_it_is() {
          CREATE VIRTUAL TABLE x USING bitmap(t, os);",
     )
     .unwrap();
-    // SQLite would make numbers of the texts, since the other side is a column of numbers: a cast says what is meant.
-    let by_column = "SELECT x.rowid FROM numbers CROSS JOIN x ON os = n";
-    assert_eq!(ids(&db, by_column), [1]);
+    // SQLite makes numbers of the texts, since the other side is a column of numbers.
     for (table, key) in [("t", "t.id"), ("x", "x.rowid")] {
+        let by_column =
+            format!("SELECT {key} FROM numbers CROSS JOIN {table} ON os = n ORDER BY 1");
+        assert_eq!(ids(&db, &by_column), [1, 2]);
         let by_text =
             format!("SELECT {key} FROM numbers CROSS JOIN {table} ON os = CAST(n AS TEXT)");
         assert_eq!(ids(&db, &by_text), [1]);
+    }
+}
+
+/// Types of columns, and values that look alike; what each becomes in a column, SQLite decides.
+const TYPES: [&str; 6] = ["TEXT", "INTEGER", "REAL", "NUMERIC", "BLOB", ""];
+const ALIKE: &str = "(1), (1.0), ('1'), ('01'), ('1.0'), (' 1 '), ('1e0'), (x'31'), ('+1'), (2.5), ('2.5'), ('2.50'),
+    ('a'), ('1a'), (''), (x''), (NULL), (0), ('0'), ('-0'), ('.0'), (9007199254740993), ('9007199254740993'),
+    ('9007199254740992.0'), (9007199254740992.0), ('10000000000000000000'), (1e19), ('x'), ('A')";
+
+/// Where the other side of a comparison comes from, with a place for its value.
+const SIDES: [&str; 8] = [
+    "{o}.v",
+    "+{o}.v",
+    "CAST({o}.v AS TEXT)",
+    "CAST({o}.v AS INTEGER)",
+    "CAST({o}.v AS BLOB)",
+    "(SELECT s.v FROM {o} s WHERE s.n = {o}.n)",
+    "iif(1, {o}.v, NULL)",
+    "max({o}.v, {o}.v)",
+];
+
+#[test]
+fn a_join_compares_with_columns_of_every_type_as_the_table_does() {
+    let db = memory();
+    for kind in TYPES {
+        let name = kind.to_lowercase();
+        db.execute_batch(&format!(
+            "CREATE TABLE t{name}(id INTEGER PRIMARY KEY, a {kind});
+             INSERT INTO t{name}(a) VALUES {ALIKE};
+             INSERT INTO t{name}(a) SELECT a FROM t{name} WHERE id % 2;
+             CREATE VIRTUAL TABLE x{name} USING bitmap(t{name}, a);
+             CREATE TABLE o{name}(n INTEGER PRIMARY KEY, v {kind});
+             INSERT INTO o{name}(v) VALUES {ALIKE};"
+        ))
+        .unwrap();
+    }
+    // A column of numbers that holds texts: no table has one, but what is selected may.
+    db.execute_batch(&format!(
+        "CREATE VIEW omixed AS SELECT n, v FROM ointeger WHERE n < 0 UNION ALL
+         SELECT row_number() OVER (), column1 FROM (VALUES {ALIKE})"
+    ))
+    .unwrap();
+    let others: Vec<String> = TYPES
+        .iter()
+        .map(|kind| format!("o{}", kind.to_lowercase()))
+        .collect();
+    let mut compared = 0;
+    for index in TYPES.map(str::to_lowercase) {
+        for other in others.iter().map(String::as_str).chain(["omixed"]) {
+            for side in SIDES.map(|side| side.replace("{o}", other)) {
+                for condition in [
+                    format!("K.a = {side}"),
+                    format!("{side} = K.a"),
+                    format!("K.a IS {side}"),
+                    format!("K.a <> {side}"),
+                    format!("K.a IS NOT {side}"),
+                    format!("+K.a = {side}"),
+                    format!("K.a IN ({side}, 'a')"),
+                    format!("K.a IN (SELECT {side} FROM {other} WHERE n < 5)"),
+                    format!("K.a NOT IN ({side}, 'a')"),
+                ] {
+                    let sum = |table: &str, key: &str| {
+                        let condition = condition.replace("K.", &format!("{table}."));
+                        let sql = format!(
+                            "SELECT {other}.n, {table}.{key}, {table}.a, typeof({table}.a)
+                             FROM {other} CROSS JOIN {table} WHERE {condition} ORDER BY 1, 2"
+                        );
+                        values(&db, &sql)
+                    };
+                    let right = sum(&format!("t{index}"), "id");
+                    let found = sum(&format!("x{index}"), "rowid");
+                    assert!(found == right, "{index}: {condition}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, 6 * 7 * 8 * 9);
+}
+
+#[test]
+fn texts_that_are_a_number_are_found_by_an_index_that_a_renamed_one_keeps() {
+    let db = memory();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);
+         INSERT INTO t(a) VALUES ('1'), ('01'), ('a'), ('2');
+         CREATE TABLE numbers(n INTEGER); INSERT INTO numbers VALUES (1);
+         CREATE VIRTUAL TABLE x USING bitmap(t, a);
+         ALTER TABLE x RENAME TO y;
+         CREATE VIRTUAL TABLE x USING bitmap(t, a);",
+    )
+    .unwrap();
+    for index in ["x", "y"] {
+        let sql = format!("SELECT {index}.rowid FROM numbers CROSS JOIN {index} ON a = n");
+        assert_eq!(ids(&db, &sql), [1, 2]);
+        let shown = plan(
+            &db,
+            &format!(
+                "SELECT id, value FROM {index}_values WHERE field = 0 AND CAST(value AS NUMERIC) = 1
+                 AND typeof(value) = 'text' AND CAST(value AS NUMERIC) = value"
+            ),
+        );
+        assert!(shown.contains("INDEX x_numbers"), "{shown}");
+    }
+    let numbers = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'x@_numbers%' ESCAPE '@'";
+    assert_eq!(ids(&db, numbers), [2]);
+    // It is only faster with them.
+    for row in values(
+        &db,
+        "SELECT name FROM sqlite_schema WHERE name LIKE 'x@_numbers%' ESCAPE '@'",
+    ) {
+        let rusqlite::types::Value::Text(name) = &row[0] else {
+            panic!("{row:?}");
+        };
+        db.execute_batch(&format!("DROP INDEX {name}")).unwrap();
+    }
+    for index in ["x", "y"] {
+        let sql = format!("SELECT {index}.rowid FROM numbers CROSS JOIN {index} ON a = n");
+        assert_eq!(ids(&db, &sql), [1, 2]);
+    }
+    assert_agrees(&db);
+    db.execute_batch("DROP TABLE x; DROP TABLE y").unwrap();
+    assert_eq!(ids(&db, "SELECT count(*) FROM sqlite_schema"), [2]);
+}
+
+#[test]
+fn a_count_and_a_row_of_values_are_compared_as_their_column_says() {
+    let db = memory();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);
+         INSERT INTO t(a) VALUES ('1'), ('01'), ('a');
+         CREATE TABLE numbers(n INTEGER); INSERT INTO numbers VALUES (1);
+         CREATE VIRTUAL TABLE x USING bitmap(t, a);",
+    )
+    .unwrap();
+    // There is no row that SQLite could look at: a number is the text that a parameter would be.
+    assert_eq!(
+        ids(&db, "SELECT count(*) FROM numbers JOIN t ON a = n"),
+        [2]
+    );
+    assert_eq!(ids(&db, "SELECT count FROM numbers JOIN x ON a = n"), [1]);
+    assert_eq!(ids(&db, "SELECT count FROM numbers JOIN x ON a <> n"), [2]);
+    // SQLite itself asks for one after another, and does not say that they were numbers.
+    for (table, right) in [("t", 2), ("x", 1)] {
+        let sql =
+            format!("SELECT count(*) FROM {table} WHERE (a, a) IN (SELECT n, n FROM numbers)");
+        assert_eq!(ids(&db, &sql), [right], "{table}");
     }
 }

@@ -15,6 +15,7 @@ mod support;
 
 mod buckets;
 mod hostile;
+mod joins;
 mod model;
 mod points;
 

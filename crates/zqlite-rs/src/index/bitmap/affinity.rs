@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use super::super::binding::Binding;
 use super::super::fault::Result;
 use super::super::ffi::Host;
+use super::super::numbers;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Affinity {
@@ -59,9 +60,8 @@ impl Affinity {
     pub(super) fn apply(self, host: &Host, value: Value) -> Result<Value> {
         let sql = match (self, &value) {
             (Self::Text, Value::Integer(_) | Value::Real(_)) => "SELECT CAST(?1 AS TEXT)",
-            // The comparison converts a text only if all of it is a number.
             (Self::Numeric, Value::Text(_)) => {
-                "SELECT iif(CAST(?1 AS NUMERIC) = ?1, CAST(?1 AS NUMERIC), ?1)"
+                return Ok(numbers::of(host, &value)?.unwrap_or(value));
             }
             _ => return Ok(value),
         };

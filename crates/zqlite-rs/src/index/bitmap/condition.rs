@@ -1,5 +1,6 @@
 //! The conditions of a query that sets meet, from the planner to the rows.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use roaring::RoaringTreemap;
@@ -7,6 +8,8 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::super::fault::{Fault, Result};
 use super::super::ffi::{Args, Operator};
+use super::super::numbers;
+use super::affinity::Affinity;
 use super::stored::ALL;
 use super::{Bitmap, number_of, query};
 
@@ -14,6 +17,8 @@ use super::{Bitmap, number_of, query};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Equal,
+    /// One of several values, all of which are asked for at once.
+    In,
     NotEqual,
     Is,
     IsNot,
@@ -25,8 +30,9 @@ pub(super) enum Kind {
 }
 
 /// A kind, its letter in a plan, and how EXPLAIN QUERY PLAN shows it.
-const KINDS: [(Kind, char, &str); 8] = [
+const KINDS: [(Kind, char, &str); 9] = [
     (Kind::Equal, 'e', " ="),
+    (Kind::In, 'l', " IN"),
     (Kind::NotEqual, 'd', " <>"),
     (Kind::Is, 'i', " IS"),
     (Kind::IsNot, 'j', " IS NOT"),
@@ -108,25 +114,49 @@ pub(super) fn of_words(words: &str) -> Result<Vec<Asked>> {
     read().ok_or_else(|| Fault::usage("bitmap: a plan that is none of ours"))
 }
 
-/// The rows that meet all conditions.
-pub(super) fn meet(bitmap: &Bitmap, asked: &[Asked], args: &Args<'_>) -> Result<Rows> {
+/// The rows that meet all conditions; or, unless they are `exact`ly those of a value that is compared as the column
+/// says, all that could meet them whatever type the other side has.
+pub(super) fn meet(
+    bitmap: &Bitmap,
+    asked: &[Asked],
+    args: &Args<'_>,
+    exact: bool,
+) -> Result<(Rows, Known)> {
     bitmap.refresh()?;
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
+    let mut known = Known::default();
     for (at, asked) in asked.iter().enumerate() {
         let value = args.get(at);
         let field = asked.field;
         match (asked.kind, value) {
             (Kind::Equal | Kind::NotEqual | Kind::Query, ValueRef::Null) => {
-                return Ok(Rows::none());
+                return Ok((Rows::none(), known));
             }
-            (Kind::Equal | Kind::Is, value) => {
+            (Kind::Equal | Kind::Is, value) if exact => {
                 inside.push(rows_of(bitmap, field, owned(value)?)?);
             }
-            (Kind::NotEqual, value) => {
-                outside.push(rows_of(bitmap, field, Value::Null)?);
-                outside.push(rows_of(bitmap, field, owned(value)?)?);
+            (Kind::Equal | Kind::Is, value) => {
+                inside.push(known.add(field, candidates(bitmap, field, vec![owned(value)?])?));
             }
-            (Kind::IsNot, value) => outside.push(rows_of(bitmap, field, owned(value)?)?),
+            (Kind::In, _) => {
+                let mut values = Vec::new();
+                args.each_of_in(at, |value| {
+                    values.push(owned(value)?);
+                    Ok(())
+                })?;
+                inside.push(known.add(field, candidates(bitmap, field, values)?));
+            }
+            (Kind::NotEqual | Kind::IsNot, value) => {
+                if asked.kind == Kind::NotEqual {
+                    outside.push(rows_of(bitmap, field, Value::Null)?);
+                }
+                outside.push(if exact || bitmap.affinity(field)? == Affinity::Numeric {
+                    rows_of(bitmap, field, owned(value)?)?
+                } else {
+                    // The same without any conversion is the same after each.
+                    rows_with(bitmap, field, &owned(value)?)?
+                });
+            }
             (Kind::IsNull, _) => inside.push(rows_of(bitmap, field, Value::Null)?),
             (Kind::IsNotNull, _) => outside.push(rows_of(bitmap, field, Value::Null)?),
             (Kind::Row, ValueRef::Integer(id)) => {
@@ -141,7 +171,7 @@ pub(super) fn meet(bitmap: &Bitmap, asked: &[Asked], args: &Args<'_>) -> Result<
     if inside.is_empty() {
         inside.push(bitmap.set(ALL)?);
     }
-    Ok(Rows { inside, outside })
+    Ok((Rows { inside, outside }, known))
 }
 
 fn owned(value: ValueRef<'_>) -> Result<Value> {
@@ -152,9 +182,80 @@ fn owned(value: ValueRef<'_>) -> Result<Value> {
 pub(super) fn rows_of(bitmap: &Bitmap, field: usize, value: Value) -> Result<Rc<RoaringTreemap>> {
     let affinity = bitmap.affinity(field)?;
     let value = affinity.apply(&bitmap.binding().host, value)?;
-    match bitmap.stored.value(field, &value)? {
+    rows_with(bitmap, field, &value)
+}
+
+fn rows_with(bitmap: &Bitmap, field: usize, value: &Value) -> Result<Rc<RoaringTreemap>> {
+    match bitmap.stored.value(field, value)? {
         Some(number) => bitmap.set(number),
         None => Ok(Rc::default()),
+    }
+}
+
+/// A value of the table, if it is known as it is there, and the rows that have it.
+type Candidate = (Option<Value>, Rc<RoaringTreemap>);
+
+/// What could equal one of some values. A value is compared with a column as it is, as the column's own type has it,
+/// or, if the other side is a column of numbers, as a number, and so is then a text of this column.
+fn candidates(bitmap: &Bitmap, field: usize, values: Vec<Value>) -> Result<Vec<Candidate>> {
+    let affinity = bitmap.affinity(field)?;
+    let host = &bitmap.binding().host;
+    let mut found = BTreeMap::new();
+    for value in values {
+        let number = match affinity {
+            Affinity::Numeric => None,
+            _ => numbers::of(host, &value)?,
+        };
+        let own = affinity.apply(host, value)?;
+        if let Some(id) = bitmap.stored.value(field, &own)? {
+            // 1 and 1.0 are one value of the index.
+            let is_as_it_is = !matches!(own, Value::Integer(_) | Value::Real(_));
+            found.insert(id, is_as_it_is.then_some(own));
+        }
+        let Some(number) = number else {
+            continue;
+        };
+        if let Some(id) = bitmap.stored.value(field, &number)? {
+            found.insert(id, None);
+        }
+        for (id, text) in bitmap.stored.texts(field, &number)? {
+            found.insert(id, Some(text));
+        }
+    }
+    found
+        .into_iter()
+        .map(|(id, value)| Ok((value, bitmap.set(id)?)))
+        .collect()
+}
+
+/// The values of columns that follow from what was asked: no row of the table is read for them.
+#[derive(Default)]
+pub(super) struct Known(Vec<(usize, Vec<Candidate>)>);
+
+impl Known {
+    /// Gives the rows of all candidates.
+    fn add(&mut self, field: usize, candidates: Vec<Candidate>) -> Rc<RoaringTreemap> {
+        let rows = match &candidates[..] {
+            [(_, one)] => Rc::clone(one),
+            several => {
+                let sets = several.iter().map(|(_, rows)| &**rows);
+                Rc::new(sets.fold(RoaringTreemap::new(), |all, rows| all | rows))
+            }
+        };
+        self.0.push((field, candidates));
+        rows
+    }
+
+    /// The value of a column in a row that was found.
+    pub(super) fn value(&self, field: usize, id: i64) -> Option<&Value> {
+        let (_, candidates) = self.0.iter().find(|(known, _)| *known == field)?;
+        let (value, _) = match &candidates[..] {
+            [one] => one,
+            several => several
+                .iter()
+                .find(|(_, rows)| rows.contains(number_of(id)))?,
+        };
+        value.as_ref()
     }
 }
 
@@ -219,11 +320,11 @@ mod tests {
             .collect();
         let shown = words(&columns, &asked, true);
         assert!(
-            shown.starts_with("count of os = AND a (b) <> AND os IS AND "),
+            shown.starts_with("count of os = AND a (b) IN AND os <> AND a (b) IS AND "),
             "{shown}"
         );
         let read = of_words(&shown).unwrap();
-        assert_eq!(read.len(), 8);
+        assert_eq!(read.len(), KINDS.len());
         for (read, asked) in read.iter().zip(&asked) {
             assert_eq!((read.field, read.kind), (asked.field, asked.kind));
         }

@@ -8,13 +8,14 @@ use rusqlite::types::{Value, ValueRef};
 use super::super::fault::{Fault, Result};
 use super::super::ffi::{Args, Cell};
 use super::super::module::{self, Plan};
-use super::condition::{Asked, Kind, meet, of_words};
+use super::condition::{Asked, Kind, Known, meet, of_words};
 use super::{Bitmap, key_of, value_of};
 
 pub(in super::super) struct Cursor {
     bitmap: Rc<Bitmap>,
     /// The values that were asked for with `=`, by column.
     asked: Vec<(usize, Value)>,
+    known: Known,
     at: At,
     /// How often the connection had changed the index when it was asked.
     changes: u64,
@@ -29,10 +30,11 @@ enum At {
 }
 
 impl Cursor {
-    pub(super) const fn new(bitmap: Rc<Bitmap>) -> Self {
+    pub(super) fn new(bitmap: Rc<Bitmap>) -> Self {
         Self {
             bitmap,
             asked: Vec::new(),
+            known: Known::default(),
             at: At::End,
             changes: 0,
             row: RefCell::new(None),
@@ -103,8 +105,10 @@ impl module::Cursor for Cursor {
         self.row.take();
         let asked = of_words(plan.words)?;
         self.remember(&asked, args)?;
-        let rows = meet(&self.bitmap, &asked, args)?;
-        self.at = if plan.number == 1 {
+        let counts = plan.number == 1;
+        let (rows, known) = meet(&self.bitmap, &asked, args, counts)?;
+        self.known = known;
+        self.at = if counts {
             At::Count(rows.count())
         } else {
             let mut numbers = Box::new(rows.list().into_iter());
@@ -145,7 +149,10 @@ impl module::Cursor for Cursor {
             (_, Some(asked)) if column == bitmap.query_at() => cell.set(ValueRef::from(asked)),
             (At::Count(_), Some(asked)) => cell.set(ValueRef::from(asked)),
             (At::Rows(_, Some(id)), _) if column < bitmap.fields() => {
-                cell.set(ValueRef::from(&self.field(*id, column)?));
+                match self.known.value(column, *id) {
+                    Some(value) => cell.set(ValueRef::from(value)),
+                    None => cell.set(ValueRef::from(&self.field(*id, column)?)),
+                }
             }
             (At::Count(_), None) => return Err(alone()),
             _ => {

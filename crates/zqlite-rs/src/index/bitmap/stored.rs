@@ -1,6 +1,7 @@
 //! The shadow tables of an index.
 //!
-//! - `INDEX_values`: each value of each column once, with a number. SQLite's own unique index says what is equal.
+//! - `INDEX_values`: each value of each column once, with a number. SQLite's own unique index says what is equal; its
+//!   index `INDEX_numbers` finds the texts that are a number.
 //! - `INDEX_chunks`: for each value, the rows that have it, 4,096 keys at a time ([`Chunk`]); value 0 is all rows.
 //! - `INDEX_rows`: for each row, the numbers of its values.
 
@@ -12,6 +13,7 @@ use rusqlite::{OptionalExtension as _, params_from_iter};
 
 use super::super::binding::Binding;
 use super::super::fault::Result;
+use super::super::numbers;
 use super::chunk::{self, Chunk};
 use super::number_of;
 
@@ -28,6 +30,7 @@ pub(super) struct Stored {
 
 struct Sql {
     value: String,
+    texts: String,
     add_value: String,
     remove_value: String,
     chunk: String,
@@ -62,6 +65,10 @@ impl Stored {
             .collect();
         let sql = Sql {
             value: format!("SELECT id FROM {values} WHERE field = ?1 AND value IS ?2"),
+            texts: format!(
+                "SELECT id, value FROM {values} WHERE field = ?1 AND {}",
+                numbers::is("value", "?2")
+            ),
             add_value: format!("INSERT INTO {values}(field, value) VALUES (?1, ?2)"),
             remove_value: format!("DELETE FROM {values} WHERE id = ?1"),
             chunk: format!("SELECT bits FROM {chunks} WHERE value = ?1 AND chunk = ?2"),
@@ -82,7 +89,7 @@ impl Stored {
         let columns: String = (1..=self.binding.columns().len())
             .map(|at| format!(", v{at} INTEGER NOT NULL"))
             .collect();
-        Ok(self.binding.host.execute_batch(&format!(
+        self.binding.host.execute_batch(&format!(
             "CREATE TABLE {}(id INTEGER PRIMARY KEY, field INTEGER NOT NULL, value, UNIQUE(field, value));
              CREATE TABLE {}(value INTEGER NOT NULL, chunk INTEGER NOT NULL, bits BLOB NOT NULL,
                              PRIMARY KEY(value, chunk)) WITHOUT ROWID;
@@ -90,7 +97,16 @@ impl Stored {
             self.binding.qualified(VALUES),
             self.binding.qualified(CHUNKS),
             self.binding.qualified(ROWS),
-        ))?)
+        ))?;
+        let values = format!("{}_{VALUES}", self.binding.name());
+        numbers::create_index(
+            &self.binding.host,
+            self.binding.schema(),
+            self.binding.name(),
+            &values,
+            "field, ",
+            "value",
+        )
     }
 
     pub(super) fn clear(&self) -> Result<()> {
@@ -115,6 +131,20 @@ impl Stored {
             Some(ALL) => Err(self.binding.damaged(VALUES)),
             found => Ok(found),
         }
+    }
+
+    /// The values of a column that are a text and, as a number, this one.
+    pub(super) fn texts(&self, field: usize, number: &Value) -> Result<Vec<(i64, Value)>> {
+        let mut statement = self.binding.host.prepare_cached(&self.sql.texts)?;
+        let found = statement
+            .query_map((field_number(field), number), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        if found.iter().any(|(number, _)| *number == ALL) {
+            return Err(self.binding.damaged(VALUES));
+        }
+        Ok(found)
     }
 
     fn value_or_new(&self, field: usize, value: &Value) -> Result<i64> {

@@ -2,11 +2,12 @@
 
 use core::ffi::{CStr, c_int};
 use core::marker::PhantomData;
-use core::slice;
+use core::{ptr, slice};
 
 use libsqlite3_sys as sys;
+use rusqlite::types::{Value, ValueRef};
 
-use super::sqlite_string;
+use super::{sqlite_string, value};
 
 /// A condition of the query on one column.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +110,39 @@ impl IndexInfo<'_> {
         }
     }
 
+    /// The value of a constraint, if it stands in the query.
+    pub(crate) fn literal(&self, constraint: Constraint) -> Option<Value> {
+        if !knows_values() {
+            return None;
+        }
+        let at = c_int::try_from(constraint.at).ok()?;
+        let mut found = ptr::null_mut();
+        // SAFETY: within xBestIndex, of one of its constraints; the value lives through the call.
+        let value = unsafe {
+            if sys::sqlite3_vtab_rhs_value(self.info, at, &raw mut found) != sys::SQLITE_OK {
+                return None;
+            }
+            value::read(found)
+        };
+        match value {
+            // Rather that of a comparison without a value than none of one that has it.
+            ValueRef::Null => None,
+            value => Value::try_from(value).ok(),
+        }
+    }
+
+    /// Asks for all values of a constraint at once, if it is an IN; whether it is one.
+    pub(crate) fn take_all_of_in(&mut self, constraint: Constraint) -> bool {
+        if !knows_values() {
+            return false;
+        }
+        let Ok(at) = c_int::try_from(constraint.at) else {
+            return false;
+        };
+        // SAFETY: within xBestIndex, of one of its constraints.
+        unsafe { sys::sqlite3_vtab_in(self.info, at, 1) != 0 }
+    }
+
     /// Whether the query needs a column. Columns from 63 on are told apart by nobody.
     pub(crate) const fn uses(&self, column: usize) -> bool {
         column < 63 && self.info().colUsed >> column & 1 == 1
@@ -162,4 +196,10 @@ impl IndexInfo<'_> {
     pub(crate) const fn unique(&mut self) {
         self.info_mut().idxFlags |= sys::SQLITE_INDEX_SCAN_UNIQUE;
     }
+}
+
+/// Whether this SQLite has the functions that came with 3.38.0.
+fn knows_values() -> bool {
+    // SAFETY: only returns a number.
+    unsafe { sys::sqlite3_libversion_number() >= 3_038_000 }
 }

@@ -2,10 +2,12 @@
 
 use core::ffi::c_int;
 use core::marker::PhantomData;
-use core::slice;
+use core::{ptr, slice};
 
 use libsqlite3_sys as sys;
 use rusqlite::types::ValueRef;
+
+use super::{Result, check};
 
 /// The values of one call.
 #[derive(Clone, Copy)]
@@ -32,25 +34,56 @@ impl<'a> Args<'a> {
 
     /// The value at a position; NULL where there is none.
     pub(crate) fn get(&self, at: usize) -> ValueRef<'a> {
-        let Some(value) = self.0.get(at).copied() else {
-            return ValueRef::Null;
+        match self.0.get(at).copied() {
+            // SAFETY: a value that lives through `'a`.
+            Some(value) => unsafe { read(value) },
+            None => ValueRef::Null,
+        }
+    }
+
+    /// Shows the values of an IN at a position, all of which [`IndexInfo::take_all_of_in`](super::IndexInfo) asked for.
+    pub(crate) fn each_of_in(
+        &self,
+        at: usize,
+        mut see: impl FnMut(ValueRef<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(list) = self.0.get(at).copied() else {
+            return Ok(());
         };
-        // SAFETY: a value that lives through `'a`; it is asked for its text or bytes before their length, as SQLite
-        // wants it, and in one form only.
-        unsafe {
-            match sys::sqlite3_value_type(value) {
-                sys::SQLITE_INTEGER => ValueRef::Integer(sys::sqlite3_value_int64(value)),
-                sys::SQLITE_FLOAT => ValueRef::Real(sys::sqlite3_value_double(value)),
-                sys::SQLITE_TEXT => {
-                    let text = sys::sqlite3_value_text(value);
-                    ValueRef::Text(bytes(text, sys::sqlite3_value_bytes(value)))
-                }
-                sys::SQLITE_BLOB => {
-                    let blob = sys::sqlite3_value_blob(value);
-                    ValueRef::Blob(bytes(blob.cast(), sys::sqlite3_value_bytes(value)))
-                }
-                _ => ValueRef::Null,
+        let mut value = ptr::null_mut();
+        // SAFETY: the list of this call, and a place for one of its values, which lives until the next is asked for.
+        let mut rc = unsafe { sys::sqlite3_vtab_in_first(list, &raw mut value) };
+        while rc == sys::SQLITE_OK && !value.is_null() {
+            // SAFETY: as above.
+            see(unsafe { read(value) })?;
+            // SAFETY: as above.
+            rc = unsafe { sys::sqlite3_vtab_in_next(list, &raw mut value) };
+        }
+        match rc {
+            sys::SQLITE_OK | sys::SQLITE_DONE => Ok(()),
+            rc => check(rc, "the values of an IN cannot be read"),
+        }
+    }
+}
+
+/// # Safety
+/// A value that lives through `'a`.
+pub(super) unsafe fn read<'a>(value: *mut sys::sqlite3_value) -> ValueRef<'a> {
+    // SAFETY: by the contract; it is asked for its text or bytes before their length, as SQLite wants it, and in one
+    // form only.
+    unsafe {
+        match sys::sqlite3_value_type(value) {
+            sys::SQLITE_INTEGER => ValueRef::Integer(sys::sqlite3_value_int64(value)),
+            sys::SQLITE_FLOAT => ValueRef::Real(sys::sqlite3_value_double(value)),
+            sys::SQLITE_TEXT => {
+                let text = sys::sqlite3_value_text(value);
+                ValueRef::Text(bytes(text, sys::sqlite3_value_bytes(value)))
             }
+            sys::SQLITE_BLOB => {
+                let blob = sys::sqlite3_value_blob(value);
+                ValueRef::Blob(bytes(blob.cast(), sys::sqlite3_value_bytes(value)))
+            }
+            _ => ValueRef::Null,
         }
     }
 }

@@ -11,69 +11,55 @@ use super::super::module;
 use super::chunk::Summary;
 use super::plan::{Asked, Plan};
 use super::reader::{Reader, Step};
+use super::stored::Stored;
 use super::{TimeSeries, column};
 
 pub(in super::super) struct Cursor {
     table: Rc<TimeSeries>,
     /// The series that are still to be read, the next one last.
     series: Vec<(i64, Value)>,
-    /// Those that are read: their number and name, and what is left of them.
-    current: Option<(i64, Value, Reader)>,
+    /// Those that are read, one unless several are wanted in one order. None has no row.
+    lanes: Vec<Lane>,
+    /// The one whose row it is.
+    current: usize,
     from: i64,
     to: i64,
     /// Width of the buckets, if there are any.
     width: Option<i64>,
+}
+
+/// A series that is read.
+struct Lane {
+    id: i64,
+    name: Value,
+    reader: Reader,
     /// A bucket that may get more.
     open: Option<(i64, Summary)>,
     rows: VecDeque<(i64, Summary)>,
 }
 
-impl Cursor {
-    pub(super) const fn new(table: Rc<TimeSeries>) -> Self {
-        Self {
-            table,
-            series: Vec::new(),
-            current: None,
-            from: 0,
-            to: 0,
-            width: None,
-            open: None,
-            rows: VecDeque::new(),
-        }
-    }
-
+impl Lane {
     /// Reads on until there is a row, or no more.
-    fn fill(&mut self) -> Result<()> {
+    fn fill(&mut self, stored: &Stored, width: Option<i64>) -> Result<()> {
         while self.rows.is_empty() {
-            let Some((_, _, reader)) = &mut self.current else {
-                let Some((id, name)) = self.series.pop() else {
-                    return Ok(());
-                };
-                let reader = Reader::new(&self.table.stored, id, self.from, self.to, self.width)?;
-                self.current = Some((id, name, reader));
-                continue;
-            };
-            match reader.step(&self.table.stored)? {
+            match self.reader.step(stored)? {
                 Step::Points(points) => {
                     for point in points {
-                        self.add(point.time, Summary::of(point.value));
+                        self.add(point.time, Summary::of(point.value), width);
                     }
                 }
-                Step::Whole(time, summary) => self.add(time, summary),
+                Step::Whole(time, summary) => self.add(time, summary, width),
                 Step::End => {
-                    // The last bucket is of this series: its name stays until the row is gone.
-                    match self.open.take() {
-                        Some(bucket) => self.rows.push_back(bucket),
-                        None => self.current = None,
-                    }
+                    self.rows.extend(self.open.take());
+                    return Ok(());
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, time: i64, summary: Summary) {
-        let Some(width) = self.width else {
+    fn add(&mut self, time: i64, summary: Summary, width: Option<i64>) {
+        let Some(width) = width else {
             self.rows.push_back((time, summary));
             return;
         };
@@ -85,12 +71,55 @@ impl Cursor {
             }
         }
     }
+}
+
+impl Cursor {
+    pub(super) const fn new(table: Rc<TimeSeries>) -> Self {
+        Self {
+            table,
+            series: Vec::new(),
+            lanes: Vec::new(),
+            current: 0,
+            from: 0,
+            to: 0,
+            width: None,
+        }
+    }
+
+    /// Begins to read the next series that has a row; whether there is one.
+    fn begin(&mut self) -> Result<bool> {
+        let stored = &self.table.stored;
+        while let Some((id, name)) = self.series.pop() {
+            let mut lane = Lane {
+                id,
+                name,
+                reader: Reader::new(stored, id, self.from, self.to, self.width)?,
+                open: None,
+                rows: VecDeque::new(),
+            };
+            lane.fill(stored, self.width)?;
+            if !lane.rows.is_empty() {
+                self.lanes.push(lane);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Comes to the earliest row of those that are read.
+    fn choose(&mut self) {
+        let times = self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter_map(|(at, lane)| Some((lane.rows.front()?.0, at)));
+        self.current = times.min().map_or(0, |(_, at)| at);
+    }
 
     fn row(&self) -> Result<(&(i64, Summary), i64, &Value)> {
-        match (self.rows.front(), &self.current) {
-            (Some(row), Some((id, name, _))) => Ok((row, *id, name)),
-            _ => Err(Fault::usage("there is no row")),
-        }
+        let lane = self.lanes.get(self.current);
+        lane.and_then(|lane| Some((lane.rows.front()?, lane.id, &lane.name)))
+            .ok_or_else(|| Fault::usage("there is no row"))
     }
 }
 
@@ -101,12 +130,11 @@ pub(super) const fn bucket(time: i64, width: i64) -> i64 {
 
 impl module::Cursor for Cursor {
     fn filter(&mut self, plan: &module::Plan<'_>, args: &Args<'_>) -> Result<()> {
-        self.rows.clear();
-        self.open = None;
-        self.current = None;
+        self.lanes.clear();
         self.series.clear();
         self.table.stored.check_format()?;
-        let Some(asked) = Asked::new(Plan::from_number(plan.number), args)? else {
+        let plan = Plan::from_number(plan.number);
+        let Some(asked) = Asked::new(plan, args)? else {
             return Ok(());
         };
         self.width = asked.width;
@@ -114,18 +142,38 @@ impl module::Cursor for Cursor {
         if self.from > self.to {
             return Ok(());
         }
-        self.series = self.table.stored.series(asked.series)?;
+        let stored = &self.table.stored;
+        self.series = match &asked.series {
+            Some(values) => stored.series_like(values)?,
+            None => stored.series(None)?,
+        };
         self.series.reverse();
-        self.fill()
+        while self.begin()? && plan.is_ordered() {}
+        self.choose();
+        Ok(())
     }
 
     fn next(&mut self) -> Result<()> {
-        self.rows.pop_front();
-        self.fill()
+        if let Some(lane) = self.lanes.get_mut(self.current) {
+            lane.rows.pop_front();
+            lane.fill(&self.table.stored, self.width)?;
+            if lane.rows.is_empty() {
+                self.lanes.remove(self.current);
+            }
+        }
+        if self.lanes.is_empty() {
+            self.begin()?;
+        }
+        if self.lanes.len() > 1 {
+            self.choose();
+        } else {
+            self.current = 0;
+        }
+        Ok(())
     }
 
     fn eof(&self) -> bool {
-        self.rows.is_empty()
+        self.lanes.is_empty()
     }
 
     fn column(&self, cell: &mut Cell<'_>, at: usize) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Which conditions of a query a time series meets itself, and the range that follows from them.
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value, ValueRef};
 
 use super::super::fault::{Fault, Result};
 use super::super::ffi::{Args, Constraint, IndexInfo, Operator};
@@ -50,9 +50,18 @@ impl Kind {
     }
 }
 
+/// Bits of a plan beside those of kinds: rows come in the order of time; the series are all those of an IN.
+const ORDERED: i32 = 32;
+const ANY_OF: i32 = 64;
+
 impl Plan {
     pub(super) const fn from_number(number: i32) -> Self {
         Self(number)
+    }
+
+    /// Rows come in the order of time, of several series, too.
+    pub(super) const fn is_ordered(self) -> bool {
+        self.0 & ORDERED != 0
     }
 
     const fn has(self, kind: Kind) -> bool {
@@ -79,6 +88,9 @@ impl Plan {
                 continue;
             };
             plan.0 |= kind.bit();
+            if kind == Kind::Series && info.take_all_of_in(*constraint) {
+                plan.0 |= ANY_OF;
+            }
             words.push(kind.words());
             // What SQLite checks again, it checks on the row that comes out: the range may be a little wider.
             info.take(*constraint, argument, kind == Kind::Bucket);
@@ -97,10 +109,15 @@ impl Plan {
             words.join(" ")
         };
         let rows = rows.max(1.0);
-        info.choose(plan.0, &words, rows, to_count(rows));
-        if plan.has(Kind::Series) && info.order() == [(Some(column::TIME), false)] {
+        // Not for all of an IN: each series is read at the same time.
+        if plan.has(Kind::Series)
+            && plan.0 & ANY_OF == 0
+            && info.order() == [(Some(column::TIME), false)]
+        {
+            plan.0 |= ORDERED;
             info.ordered();
         }
+        info.choose(plan.0, &words, rows, to_count(rows));
         Planned::Yes
     }
 }
@@ -114,17 +131,18 @@ const fn to_count(rows: f64) -> i64 {
 }
 
 /// What a query asks for.
-pub(super) struct Asked<'a> {
-    pub(super) series: Option<ValueRef<'a>>,
+pub(super) struct Asked {
+    /// Those whose name could equal one of these values.
+    pub(super) series: Option<Vec<Value>>,
     /// The range of the points, both ends included.
     pub(super) from: i64,
     pub(super) to: i64,
     pub(super) width: Option<i64>,
 }
 
-impl<'a> Asked<'a> {
+impl Asked {
     /// `None` if nothing can meet the conditions.
-    pub(super) fn new(plan: Plan, args: &Args<'a>) -> Result<Option<Self>> {
+    pub(super) fn new(plan: Plan, args: &Args<'_>) -> Result<Option<Self>> {
         let mut asked = Self {
             series: None,
             from: i64::MIN,
@@ -133,12 +151,21 @@ impl<'a> Asked<'a> {
         };
         let kinds = Kind::ALL.into_iter().filter(|kind| plan.has(*kind));
         for (at, kind) in kinds.enumerate() {
+            if kind == Kind::Series && plan.0 & ANY_OF != 0 {
+                let mut values = Vec::new();
+                args.each_of_in(at, |value| {
+                    values.push(owned(value)?);
+                    Ok(())
+                })?;
+                asked.series = Some(values);
+                continue;
+            }
             let value = args.get(at);
             if matches!(value, ValueRef::Null) {
                 return Ok(None);
             }
             match kind {
-                Kind::Series => asked.series = Some(value),
+                Kind::Series => asked.series = Some(vec![owned(value)?]),
                 Kind::At => {
                     asked.from = asked.from.max(lower(value));
                     asked.to = asked.to.min(upper(value));
@@ -159,6 +186,10 @@ impl<'a> Asked<'a> {
         }
         Ok(Some(asked))
     }
+}
+
+fn owned(value: ValueRef<'_>) -> Result<Value> {
+    Value::try_from(value).map_err(|_| Fault::usage("series: a text that is not UTF-8"))
 }
 
 /// An integer that no time that meets `time > value`, `>=` or `=` lies below.

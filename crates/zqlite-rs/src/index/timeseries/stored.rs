@@ -5,6 +5,7 @@
 //! What comes late waits in `NAME_recent` as well, and then goes into the chunk that it belongs to.
 
 use core::cell::Cell;
+use std::collections::BTreeMap;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -13,6 +14,7 @@ use super::super::fault::{Fault, Result};
 use super::super::ffi::Host;
 use super::super::module::Declaration;
 use super::super::name::quoted;
+use super::super::numbers;
 use super::chunk::{self, MAX_PART_LEN, MAX_POINTS, Parts, Point, Summary};
 
 pub(super) const SHADOWS: [&str; 5] = ["state", "series", "chunks", "points", "recent"];
@@ -100,7 +102,8 @@ impl Stored {
         ))?;
         let sql = self.sql("INSERT INTO @state VALUES (1, ?1)");
         self.host.execute(&sql, [FORMAT])?;
-        Ok(())
+        let series = format!("{}_series", self.name);
+        numbers::create_index(&self.host, &self.schema, &self.name, &series, "", "series")
     }
 
     /// Whether this version knows what is stored.
@@ -159,6 +162,28 @@ impl Stored {
             series.push((row.get(0)?, row.get(1)?));
         }
         Ok(series)
+    }
+
+    /// The series whose name could equal one of some values, whatever SQLite takes them for.
+    pub(super) fn series_like(&self, values: &[Value]) -> Result<Vec<(i64, Value)>> {
+        let mut found = BTreeMap::new();
+        let sql = self.sql(&format!(
+            "SELECT id, series FROM @series WHERE {}",
+            numbers::is("series", "?1")
+        ));
+        for value in values {
+            found.extend(self.series(Some(value.into()))?);
+            let Some(number) = numbers::of(&self.host, value)? else {
+                continue;
+            };
+            found.extend(self.series(Some((&number).into()))?);
+            let mut texts = self.host.prepare_cached(&sql)?;
+            let mut rows = texts.query([&number])?;
+            while let Some(row) = rows.next()? {
+                found.insert(row.get(0)?, row.get(1)?);
+            }
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// The number of a series, which it is given if it has none.
