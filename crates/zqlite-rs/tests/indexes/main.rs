@@ -16,5 +16,6 @@ mod comparisons;
 mod example;
 mod history;
 mod hostile;
+mod moved;
 mod runtime;
 mod transactions;
