@@ -155,7 +155,8 @@ impl Binding {
         id: i64,
         see: impl FnOnce(Option<&Row<'_>>) -> Result<T>,
     ) -> Result<T> {
-        let mut statement = self.host.prepare_cached(&self.sql.row)?;
+        let prepared = self.host.prepare_cached(&self.sql.row);
+        let mut statement = prepared.map_err(|error| self.unseen(error))?;
         let mut rows = statement.query([id])?;
         see(rows.next()?)
     }
@@ -165,15 +166,28 @@ impl Binding {
         let values: String = (1..=self.columns.len())
             .map(|at| format!(", v{at}"))
             .collect();
-        let mut statement = self.host.prepare(&format!(
+        let prepared = self.host.prepare(&format!(
             "SELECT id{values} FROM {} ORDER BY id",
             self.qualified(SOURCE)
-        ))?;
+        ));
+        let mut statement = prepared.map_err(|error| self.unseen(error))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             see(row.get(0)?, row)?;
         }
         Ok(())
+    }
+
+    /// The view is not what it was: a column was dropped, or the table renamed, in a way that SQLite does not check.
+    fn unseen(&self, error: rusqlite::Error) -> Fault {
+        let fault = Fault::from(error);
+        if fault.code != rusqlite::ffi::SQLITE_ERROR {
+            return fault;
+        }
+        Fault::usage(format!(
+            "the table cannot be seen any more ({}): drop the index {}, and create it again",
+            fault.message, self.name
+        ))
     }
 
     // --- writes ---------------------------------------------------------------------------------
@@ -285,20 +299,28 @@ impl Binding {
             return Ok(());
         }
         Err(Fault::usage(format!(
-            "index {} is not bound to its table any more, which was dropped or made anew: \
-             drop the index, and create it again",
+            "index {} is not bound to its table any more, which was dropped, made anew, or renamed with \
+             PRAGMA legacy_alter_table: drop the index, and create it again",
             self.name
         )))
     }
 
+    /// Whether the triggers stand on the table that the view shows.
     pub(crate) fn has_triggers(&self) -> Result<bool> {
+        let view = format!("{}_{SOURCE}", self.name);
+        let table = match Source::of_view(&self.host, &self.schema, &view) {
+            Ok(source) => format!(" AND tbl_name = {} COLLATE NOCASE", literal(source.table())),
+            // What needs the view says what is wrong with it.
+            Err(fault) if fault.says_what_is_wrong() => String::new(),
+            Err(fault) => return Err(fault),
+        };
         let names: Vec<_> = source::EVENTS
             .iter()
             .map(|event| literal(&format!("{}_{event}", self.name)))
             .collect();
         let found: i64 = self.host.query_row(
             &format!(
-                "SELECT count(*) FROM {}.sqlite_schema WHERE type = 'trigger' AND name IN ({})",
+                "SELECT count(*) FROM {}.sqlite_schema WHERE type = 'trigger' AND name IN ({}){table}",
                 quoted(&self.schema),
                 names.join(", ")
             ),
@@ -360,6 +382,8 @@ impl Binding {
 
     /// Gives everything the names that belong to another name of the index.
     pub(crate) fn rename(&self, name: &str, shadows: &[&str]) -> Result<()> {
+        // What has the table's name now may be another table, of which the index knows nothing.
+        self.require_triggers()?;
         let source = Source::of_view(&self.host, &self.schema, &format!("{}_{SOURCE}", self.name))?;
         for event in source::EVENTS {
             let trigger = self.qualified(event);

@@ -7,6 +7,7 @@ use crate::support;
 
 mod brute_force;
 mod damage;
+mod made_anew;
 mod queries;
 mod schema;
 mod writes;

@@ -93,6 +93,10 @@ impl Source {
             .collect()
     }
 
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
     fn view(&self) -> String {
         let columns: String = (1..)
             .zip(&self.columns)
