@@ -17,8 +17,10 @@ use super::ffi::{Args, Host};
 use super::module::{Change, Declaration};
 use super::name::{literal, quoted, unquoted};
 
+mod encoding;
 mod source;
 
+use encoding::Encoding;
 use source::Source;
 
 /// The suffixes of what a binding makes beside the shadow tables of its index.
@@ -39,6 +41,7 @@ pub(crate) struct Binding {
     name: String,
     /// The indexed columns, by their names when the index was created.
     columns: Vec<String>,
+    encoding: Encoding,
     sql: Sql,
     /// The stamp was renewed in this transaction, and no rollback to a savepoint has undone that.
     stamped: Cell<bool>,
@@ -98,7 +101,8 @@ impl Binding {
         let Declaration { schema, name, .. } = declaration;
         host.set_prepared_statement_cache_capacity(STATEMENTS);
         let object = |suffix| qualified(&schema, &format!("{name}_{suffix}"));
-        let values: String = (1..=columns.len()).map(|at| format!(", v{at}")).collect();
+        let encoding = Encoding::of(&host)?;
+        let values = values(columns.len(), encoding);
         let sql = Sql {
             row: format!("SELECT id{values} FROM {} WHERE id = ?1", object(SOURCE)),
             stamp: format!(
@@ -116,6 +120,7 @@ impl Binding {
             schema,
             name,
             columns,
+            encoding,
             sql,
             stamped: Cell::new(false),
             seen: Cell::new(None),
@@ -158,14 +163,16 @@ impl Binding {
         let prepared = self.host.prepare_cached(&self.sql.row);
         let mut statement = prepared.map_err(|error| self.unseen(error))?;
         let mut rows = statement.query([id])?;
-        see(rows.next()?)
+        let row = rows.next()?;
+        if let Some(row) = row {
+            self.check_texts(id, row)?;
+        }
+        see(row)
     }
 
     /// Shows all rows of the table in order of their keys, columns of the index from 1 on.
     pub(crate) fn scan(&self, mut see: impl FnMut(i64, &Row<'_>) -> Result<()>) -> Result<()> {
-        let values: String = (1..=self.columns.len())
-            .map(|at| format!(", v{at}"))
-            .collect();
+        let values = values(self.columns.len(), self.encoding);
         let prepared = self.host.prepare(&format!(
             "SELECT id{values} FROM {} ORDER BY id",
             self.qualified(SOURCE)
@@ -173,7 +180,27 @@ impl Binding {
         let mut statement = prepared.map_err(|error| self.unseen(error))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            see(row.get(0)?, row)?;
+            let id = row.get(0)?;
+            self.check_texts(id, row)?;
+            see(id, row)?;
+        }
+        Ok(())
+    }
+
+    fn check_texts(&self, id: i64, row: &Row<'_>) -> Result<()> {
+        let columns = self.columns.len();
+        let texts = match self.encoding {
+            Encoding::Utf8 => 0..0,
+            _ => columns + 1..2 * columns + 1,
+        };
+        for at in texts {
+            if let ValueRef::Blob(bytes) = row.get_ref(at)?
+                && !self.encoding.permits(bytes)
+            {
+                return Err(Fault::mismatch(format!(
+                    "row {id} cannot be indexed: a text is not UTF-16"
+                )));
+            }
         }
         Ok(())
     }
@@ -409,6 +436,18 @@ impl Binding {
             self.name, self.name
         ))
     }
+}
+
+/// The columns of the view, and after them, if they need to be looked at, the bytes of those that are texts.
+fn values(columns: usize, encoding: Encoding) -> String {
+    let mut sql: String = (1..=columns).map(|at| format!(", v{at}")).collect();
+    if encoding != Encoding::Utf8 {
+        sql.extend(
+            (1..=columns)
+                .map(|at| format!(", iif(typeof(v{at}) = 'text', CAST(v{at} AS BLOB), NULL)")),
+        );
+    }
+    sql
 }
 
 fn qualified(schema: &str, name: &str) -> String {

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use zqlite::{BackupOptions, DecryptOptions, EncryptOptions, SalvageOptions};
 
-use crate::cidr::{ids, message, values};
-use crate::support::{assert_sound, builder, create, one, open, register_new, ring, slots};
+use crate::cidr::{ids, memory, message, values};
+use crate::support::{assert_sound, builder, code, create, one, open, register_new, ring, slots};
 
 const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];
 
@@ -216,4 +216,52 @@ fn change_more(db: &Connection, way: &str) {
             .unwrap();
     }
     agrees(db);
+}
+
+#[test]
+fn a_text_that_is_not_utf_16_is_refused() {
+    // Half a pair, at the end, before another letter, the second half alone; as bytes of the encoding.
+    for (encoding, wrong, right) in [
+        (
+            "UTF-16le",
+            ["00D8", "00D80000", "610000D84100", "00DC", "00DC6100"],
+            "00D800DC",
+        ),
+        (
+            "UTF-16be",
+            ["D800", "D8000000", "0061D8000041", "DC00", "DC000061"],
+            "D800DC00",
+        ),
+    ] {
+        let db = memory();
+        db.execute_batch(&format!(
+            "PRAGMA encoding='{encoding}'; CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT);
+             INSERT INTO t VALUES (1, CAST(x'{right}' AS TEXT), '10.0.0.0/8');
+             CREATE VIRTUAL TABLE x USING bitmap(t, a); CREATE VIRTUAL TABLE ip USING cidr(t, b);"
+        ))
+        .unwrap();
+        for wrong in wrong {
+            for sql in [
+                format!("INSERT INTO t(a) VALUES (CAST(x'{wrong}' AS TEXT))"),
+                format!("UPDATE t SET a = CAST(x'{wrong}' AS TEXT)"),
+                format!("UPDATE t SET b = CAST(x'{wrong}' AS TEXT)"),
+            ] {
+                let refused = db.execute(&sql, []);
+                assert_eq!(code(refused), rusqlite::ffi::SQLITE_MISMATCH, "{sql}");
+            }
+        }
+        db.execute_batch("INSERT INTO t VALUES (2, '', NULL), (3, 'ab' || char(0) || 'c', NULL), (4, x'00D8', NULL)")
+            .unwrap();
+        let joined = "SELECT count(*) FROM t JOIN x ON x.a = t.a AND x.rowid = t.id";
+        assert_eq!(ids(&db, joined), [4]);
+        assert_sound(&db);
+        // Nor is a table indexed that has one.
+        db.execute_batch(&format!(
+            "DROP TABLE x; INSERT INTO t(a) VALUES (CAST(x'{}' AS TEXT))",
+            wrong[1]
+        ))
+        .unwrap();
+        let created = db.execute_batch("CREATE VIRTUAL TABLE x USING bitmap(t, a)");
+        assert!(message(created).contains("row 5 cannot be indexed: a text is not UTF-16"));
+    }
 }
