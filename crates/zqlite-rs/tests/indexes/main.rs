@@ -18,4 +18,5 @@ mod history;
 mod hostile;
 mod moved;
 mod runtime;
+mod schemas;
 mod transactions;
