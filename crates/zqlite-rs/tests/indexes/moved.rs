@@ -8,7 +8,9 @@ use rusqlite::backup::Backup;
 use zqlite::{BackupOptions, DecryptOptions, EncryptOptions, SalvageOptions};
 
 use crate::cidr::{ids, memory, message, values};
-use crate::support::{assert_sound, builder, code, create, one, open, register_new, ring, slots};
+use crate::support::{
+    PAGE, PAGES_AT, assert_sound, builder, code, create, flip, one, open, register_new, ring, slots,
+};
 
 const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];
 
@@ -264,4 +266,66 @@ fn a_text_that_is_not_utf_16_is_refused() {
         let created = db.execute_batch("CREATE VIRTUAL TABLE x USING bitmap(t, a)");
         assert!(message(created).contains("row 5 cannot be indexed: a text is not UTF-16"));
     }
+}
+
+/// Pages of the table are lost, and none of its index, or the other way round.
+#[test]
+fn what_salvage_saves_of_a_table_and_its_index_is_told_apart_and_can_be_indexed_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let db = create(&path);
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, prefix TEXT, more);
+         WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000)
+         INSERT INTO t SELECT x, x % 700, '10.' || (x >> 8) || '.' || (x & 255) || '.0/24', zeroblob(40) FROM n;
+         CREATE VIRTUAL TABLE tags USING bitmap(t, a); CREATE VIRTUAL TABLE ip USING cidr(t, prefix);",
+    )
+    .unwrap();
+    let mut cases = 0;
+    for (lost, rows) in [
+        ("t", None),
+        ("tags_rows", Some(2_000)),
+        ("tags_values", Some(2_000)),
+        ("ip_rows", Some(2_000)),
+    ] {
+        let page: i64 = one(
+            &db,
+            &format!("SELECT max(pageno) FROM dbstat WHERE name = '{lost}' AND pagetype = 'leaf'"),
+        );
+        let (damaged, to) = (
+            folder.path().join("damaged.db"),
+            folder.path().join("saved.db"),
+        );
+        std::fs::copy(&path, &damaged).unwrap();
+        let at = PAGES_AT + u64::try_from(page - 1).unwrap() * u64::try_from(PAGE).unwrap();
+        flip(&damaged, at + 100);
+        let mut options = SalvageOptions::new(ring());
+        options.slots = Some(slots());
+        options.force = true;
+        let report = zqlite::salvage(&damaged, &to, options, &mut |_| true).unwrap();
+        let bad = report.tables.iter().filter(|table| !table.is_complete());
+        assert_eq!(
+            bad.map(|table| table.name.as_str()).collect::<Vec<_>>(),
+            [lost]
+        );
+        let saved = open(&to);
+        let count = ids(&saved, "SELECT count(*) FROM t")[0];
+        assert!(rows.map_or(count < 2_000, |rows| count == rows));
+        let found: String = one(
+            &saved,
+            "SELECT group_concat(integrity_check) FROM pragma_integrity_check",
+        );
+        assert!(found.contains("index "), "{lost}: {found}");
+        for index in ["tags", "ip"] {
+            saved
+                .execute_batch(&format!("INSERT INTO {index}(changed) VALUES ('all')"))
+                .unwrap();
+        }
+        assert_sound(&saved);
+        let joined = "SELECT count(*) FROM t JOIN tags ON tags.a = t.a AND tags.rowid = t.id
+                      JOIN ip ON ip.rowid = t.id AND ip.prefix = t.prefix";
+        assert_eq!(ids(&saved, joined), [count]);
+        cases += 1;
+    }
+    assert_eq!(cases, 4);
 }
