@@ -1,6 +1,7 @@
 //! Conditions that compare otherwise than most: types, collations, rows of values, orders of joins.
 
 use crate::cidr::{assert_agrees, ids, memory, plan, values};
+use crate::support::one;
 
 #[test]
 fn any_in_a_strict_table_keeps_values_as_they_are() {
@@ -295,4 +296,62 @@ fn a_count_and_a_row_of_values_are_compared_as_their_column_says() {
             format!("SELECT count(*) FROM {table} WHERE (a, a) IN (SELECT n, n FROM numbers)");
         assert_eq!(ids(&db, &sql), [right], "{table}");
     }
+}
+
+#[test]
+fn what_stands_in_the_query_and_what_is_bound_is_compared_as_the_table_compares_it() {
+    let db = memory();
+    let alike: Vec<&str> = ALIKE
+        .split(',')
+        .map(|value| value.trim().trim_start_matches('(').trim_end_matches(')'))
+        .collect();
+    let mut compared = 0;
+    for kind in TYPES {
+        db.execute_batch(&format!(
+            "DROP TABLE IF EXISTS x; DROP TABLE IF EXISTS t;
+             CREATE TABLE t(id INTEGER PRIMARY KEY, a {kind}); INSERT INTO t(a) VALUES {ALIKE};
+             INSERT INTO t(a) SELECT a FROM t WHERE id % 3;
+             CREATE VIRTUAL TABLE x USING bitmap(t, a);"
+        ))
+        .unwrap();
+        for value in &alike {
+            let bound: rusqlite::types::Value = one(&db, &format!("SELECT {value}"));
+            for side in [
+                "#",
+                "?1",
+                "CAST(# AS INTEGER)",
+                "CAST(?1 AS NUMERIC)",
+                "CAST(?1 AS TEXT)",
+                "+#",
+            ] {
+                for condition in [
+                    "a = @",
+                    "@ IS a",
+                    "a <> @",
+                    "a IS NOT @",
+                    "a IN (@, 'a')",
+                    "NOT (a = @ OR a = 'a')",
+                ] {
+                    let condition = condition.replace('@', side).replace('#', value);
+                    let found = |table: &str, key: &str| {
+                        let sql = format!(
+                            "SELECT {key}, a, ?1 IS NULL FROM {table} WHERE {condition} ORDER BY 1"
+                        );
+                        let mut statement = db.prepare(&sql).unwrap();
+                        let rows =
+                            statement.query_map([&bound], |row| Ok((row.get(0)?, row.get(1)?)));
+                        rows.unwrap()
+                            .collect::<rusqlite::Result<Vec<(i64, rusqlite::types::Value)>>>()
+                            .unwrap()
+                    };
+                    assert!(
+                        found("x", "rowid") == found("t", "id"),
+                        "{kind}: {condition} {bound:?}"
+                    );
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, 6 * 29 * 6 * 6);
 }
