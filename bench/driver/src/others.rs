@@ -20,40 +20,66 @@ struct Goal {
     rival: &'static str,
     /// Where the figure stands in the JSON.
     at: &'static str,
-    floor: f64,
-    aim: f64,
+    /// The floor and the aim, if there are any.
+    reach: Option<(f64, f64)>,
+}
+
+const fn goal(rival: &'static str, at: &'static str, reach: Option<(f64, f64)>) -> Goal {
+    Goal { rival, at, reach }
 }
 
 const OTHERS: &[Other] = &[
     Other {
         name: "prefix-match",
         program: "bench-index",
-        args: &["--json", "/dev/stdout"],
+        args: &["--only", "ipv4,ipv6", "--json", "/dev/stdout"],
         goals: &[
-            Goal {
-                rival: "plain, through SQL",
-                at: "/ratios/index",
-                floor: 1.5,
-                aim: 2.0,
-            },
-            Goal {
-                rival: "plain, the library",
-                at: "/ratios/library",
-                floor: 20.0,
-                aim: 30.0,
-            },
+            goal("plain, through SQL", "/ipv4/index/ratio", Some((1.5, 2.0))),
+            goal(
+                "plain, the library",
+                "/ipv4/library/ratio",
+                Some((20.0, 30.0)),
+            ),
+            goal("IPv6, through SQL", "/ipv6/index/ratio", None),
+            goal("IPv6, the library", "/ipv6/library/ratio", None),
+        ],
+    },
+    Other {
+        name: "bitmap",
+        program: "bench-index",
+        args: &["--only", "bitmap", "--json", "/dev/stdout"],
+        goals: &[
+            goal("count, AND of 2", "/bitmap/count_two/ratio", None),
+            goal("count, AND NOT", "/bitmap/count_without/ratio", None),
+            goal("count, OR", "/bitmap/count_or/ratio", None),
+            goal("rowids, AND of 2", "/bitmap/rowids_two/ratio", None),
+            goal("rowids, OR", "/bitmap/rowids_or/ratio", None),
+            goal("changed, AND of 2", "/bitmap/fresh_two/ratio", None),
+            goal("insert", "/bitmap/insert/ratio", None),
+        ],
+    },
+    Other {
+        name: "time-series",
+        program: "bench-index",
+        args: &["--only", "time-series", "--json", "/dev/stdout"],
+        goals: &[
+            goal("append", "/time_series/append/ratio", None),
+            goal("size", "/time_series/size/ratio", None),
+            goal("range of 100", "/time_series/range_100/ratio", None),
+            goal("range of 5,000", "/time_series/range_5000/ratio", None),
+            goal("hours", "/time_series/hours/ratio", None),
+            goal("days", "/time_series/days/ratio", None),
         ],
     },
     Other {
         name: "compression",
         program: "bench-compression",
         args: &["--json"],
-        goals: &[Goal {
-            rival: "uncompressed, % saved",
-            at: "/saved_percent",
-            floor: 78.0,
-            aim: 83.0,
-        }],
+        goals: &[goal(
+            "uncompressed, % saved",
+            "/saved_percent",
+            Some((78.0, 83.0)),
+        )],
     },
 ];
 
@@ -90,7 +116,7 @@ pub(crate) fn run(programs: &Path, names: &[String]) -> Result<(Vec<Outcome>, Ve
             .with_context(|| format!("{} reported nonsense", other.program))?;
         outcomes.extend(other.goals.iter().map(|goal| {
             let measured = json.pointer(goal.at).and_then(Value::as_f64);
-            Outcome::new(other.name, goal.rival, measured, goal.floor, goal.aim)
+            Outcome::new(other.name, goal.rival, measured, goal.reach)
         }));
         figures.push(json);
     }

@@ -64,19 +64,19 @@ pub(crate) struct Outcome {
     pub(crate) by_p99: bool,
     /// How many times as fast as the rival.
     pub(crate) measured: f64,
-    pub(crate) floor: f64,
-    pub(crate) aim: f64,
+    /// Not each figure has one.
+    pub(crate) floor: Option<f64>,
+    pub(crate) aim: Option<f64>,
     pub(crate) missed: bool,
 }
 
 impl Outcome {
-    /// Compares a figure with its floor.
+    /// Compares a figure with its floor, if there is a floor and an aim.
     pub(crate) fn new(
         step: &'static str,
         rival: &'static str,
         measured: Option<f64>,
-        floor: f64,
-        aim: f64,
+        reach: Option<(f64, f64)>,
     ) -> Self {
         let measured = measured.unwrap_or(f64::NAN);
         Self {
@@ -84,10 +84,10 @@ impl Outcome {
             rival,
             by_p99: false,
             measured,
-            floor,
-            aim,
+            floor: reach.map(|(floor, _)| floor),
+            aim: reach.map(|(_, aim)| aim),
             // Whatever is no number was not reached.
-            missed: !measured.is_finite() || measured < floor,
+            missed: !measured.is_finite() || reach.is_some_and(|(floor, _)| measured < floor),
         }
     }
 }
@@ -107,7 +107,12 @@ pub(crate) fn outcomes(measured: &[Measured]) -> Vec<Outcome> {
         let times = figure(rival) / figure(ours);
         Some(Outcome {
             by_p99: goal.by_p99,
-            ..Outcome::new(goal.step, goal.rival, Some(times), goal.floor, goal.aim)
+            ..Outcome::new(
+                goal.step,
+                goal.rival,
+                Some(times),
+                Some((goal.floor, goal.aim)),
+            )
         })
     };
     GOALS.iter().filter_map(outcome).collect()

@@ -78,13 +78,16 @@ pub(crate) fn print_outcomes(outcomes: &[Outcome]) -> usize {
     for outcome in outcomes {
         let verdict = if outcome.missed {
             "MISSED"
-        } else if outcome.measured >= outcome.aim {
-            "aim"
         } else {
-            "floor"
+            match outcome.aim {
+                Some(aim) if outcome.measured >= aim => "aim",
+                Some(_) => "floor",
+                None => "",
+            }
         };
+        let shown = |of: Option<f64>| of.map_or_else(String::new, |of| format!("{of:.2}"));
         println!(
-            "{:<18}{:<26}{:>10.2}{:>8.2}{:>8.2}  {verdict}",
+            "{:<18}{:<26}{:>10.2}{:>8}{:>8}  {verdict}",
             outcome.step,
             format!(
                 "{}{}",
@@ -92,8 +95,8 @@ pub(crate) fn print_outcomes(outcomes: &[Outcome]) -> usize {
                 if outcome.by_p99 { ", p99" } else { "" }
             ),
             outcome.measured,
-            outcome.floor,
-            outcome.aim,
+            shown(outcome.floor),
+            shown(outcome.aim),
         );
     }
     outcomes.iter().filter(|outcome| outcome.missed).count()
