@@ -49,6 +49,8 @@ mod chunk;
 mod cursor;
 mod plan;
 mod reader;
+mod series_ids;
+mod sql;
 mod stored;
 
 use chunk::Point;
@@ -78,8 +80,7 @@ mod column {
     pub(super) const DROP_BEFORE: usize = 11;
 }
 
-/// The virtual table. It keeps nothing in memory but statements, so there is nothing to forget when a transaction is
-/// rolled back.
+/// The virtual table. Between transactions it keeps nothing in memory but statements.
 pub(super) struct TimeSeries {
     stored: Stored,
     retention: Option<i64>,
@@ -143,9 +144,9 @@ impl TimeSeries {
         let series = series.ok_or_else(|| Fault::mismatch("series: a text or an integer"))?;
         let id = self.stored.series_id(series)?;
         let number = row_number(id, point.time);
-        // Counting at each point would cost more than writing it: chance picks one of sixteen. The point comes last:
-        // SQLite does not undo a part of a statement that writes one row, and this may meet a chunk that is damaged.
-        if number & 15 == 0
+        // The point comes last: SQLite does not undo a part of a statement that writes one row, and this may meet a chunk
+        // that is damaged.
+        if self.stored.is_turn(number)
             && self.stored.pack_if_many(id)?
             && let Some(retention) = self.retention
         {
@@ -221,10 +222,7 @@ impl Module for TimeSeries {
 
     fn update(&self, change: Change<'_>) -> Result<i64> {
         match change {
-            Change::Insert(args) => {
-                self.stored.check_format()?;
-                self.insert(&args)
-            }
+            Change::Insert(args) => self.insert(&args),
             Change::Delete | Change::Update => Err(Fault::usage(format!(
                 "points are replaced by inserting them anew, and dropped by INSERT INTO {}(drop_before) VALUES (T)",
                 self.stored.name()
@@ -232,9 +230,21 @@ impl Module for TimeSeries {
         }
     }
 
-    fn rollback(&self) {}
+    fn begin(&self) -> Result<()> {
+        self.stored.forget();
+        self.stored.check_format()
+    }
+
+    fn commit(&self) {
+        self.stored.forget();
+    }
+
+    fn rollback(&self) {
+        self.stored.forget();
+    }
 
     fn rollback_to(&self) -> Result<()> {
+        self.stored.forget();
         Ok(())
     }
 

@@ -372,3 +372,43 @@ fn a_point_that_meets_a_damaged_chunk_is_not_written_or_written_as_a_whole() {
     }
     assert!(refused > 5, "{refused}");
 }
+
+#[test]
+fn a_series_that_was_rolled_back_is_made_anew() {
+    let (_folder, connection) = guarded();
+    let undone = [
+        (
+            "SAVEPOINT s; INSERT INTO m VALUES ('a@', 1, 1), (7@, 1, 1); ROLLBACK TO s; RELEASE s",
+            true,
+        ),
+        // The third row is refused, and the others with it.
+        (
+            "INSERT INTO m VALUES ('a@', 1, 1), (7@, 1, 1), ('a@', 1, 'x')",
+            false,
+        ),
+        (
+            "COMMIT; BEGIN; INSERT INTO m VALUES ('a@', 1, 1), (7@, 1, 1); ROLLBACK; BEGIN",
+            true,
+        ),
+    ];
+    for (at, (undo, is_done)) in (0_i64..).zip(undone) {
+        // Series of its own for each.
+        let undo = undo.replace('@', &at.to_string());
+        connection.execute_batch("BEGIN").unwrap();
+        assert_eq!(connection.execute_batch(&undo).is_ok(), is_done, "{undo}");
+        for (series, value) in [("b", 2.0), ("a", 3.0), ("c", 4.0)] {
+            put(&connection, &format!("{series}{at}"), 1, value);
+        }
+        connection
+            .execute_batch(&format!("INSERT INTO m VALUES (7{at}, 1, 5); COMMIT"))
+            .unwrap();
+        for (series, value) in [("'b", 2), ("'a", 3), ("'c", 4), ("7", 5)] {
+            let quote = if series.starts_with('\'') { "'" } else { "" };
+            let sql =
+                format!("SELECT CAST(value AS INTEGER) FROM m WHERE series = {series}{at}{quote}");
+            assert_eq!(integers(&connection, &sql), [value], "{sql}");
+        }
+    }
+    assert_eq!(integers(&connection, "SELECT count(*) FROM m"), [12]);
+    support::assert_sound(&connection);
+}

@@ -4,7 +4,7 @@
 //! chunks: what is known of a chunk in `NAME_chunks`, its points in `NAME_points`. Chunks of one series do not overlap.
 //! What comes late waits in `NAME_recent` as well, and then goes into the chunk that it belongs to.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use rusqlite::types::{Value, ValueRef};
@@ -16,6 +16,8 @@ use super::super::module::Declaration;
 use super::super::name::quoted;
 use super::super::numbers;
 use super::chunk::{self, MAX_PART_LEN, MAX_POINTS, Parts, Point, Summary};
+use super::series_ids::SeriesIds;
+use super::sql::{Sql, shadow, with_names};
 
 pub(super) const SHADOWS: [&str; 5] = ["state", "series", "chunks", "points", "recent"];
 
@@ -24,7 +26,7 @@ const FORMAT: i64 = 1;
 /// More statements than a table prepares.
 const STATEMENTS: usize = 32;
 
-/// The points of a table, for one connection. Nothing is kept here but the text of statements.
+/// The points of a table, for one connection.
 pub(super) struct Stored {
     pub(super) host: Host,
     schema: String,
@@ -33,6 +35,8 @@ pub(super) struct Stored {
     chunk: usize,
     /// How often chunks were made or removed.
     moves: Cell<u64>,
+    sql: Sql,
+    ids: RefCell<SeriesIds>,
 }
 
 /// A row of `NAME_chunks`.
@@ -47,13 +51,22 @@ pub(super) struct Chunk {
 impl Stored {
     pub(super) fn new(host: Host, declaration: Declaration, chunk: usize) -> Self {
         host.set_prepared_statement_cache_capacity(STATEMENTS);
+        let Declaration { schema, name, .. } = declaration;
+        let sql = Sql::new(&schema, &name, enough(chunk));
         Self {
             host,
-            schema: declaration.schema,
-            name: declaration.name,
+            schema,
+            name,
             chunk,
             moves: Cell::new(0),
+            sql,
+            ids: RefCell::default(),
         }
+    }
+
+    /// A transaction has begun or ended, or a part of one was undone.
+    pub(super) fn forget(&self) {
+        self.ids.take();
     }
 
     pub(super) fn moves(&self) -> u64 {
@@ -70,23 +83,11 @@ impl Stored {
 
     /// SQL in which `@x` stands for the shadow table `x`.
     fn sql(&self, text: &str) -> String {
-        let mut sql = String::with_capacity(text.len() + 64);
-        let mut parts = text.split('@');
-        sql.push_str(parts.next().unwrap_or_default());
-        for part in parts {
-            let end = part
-                .find(|c: char| !c.is_ascii_lowercase())
-                .unwrap_or(part.len());
-            let (table, rest) = part.split_at_checked(end).unwrap_or((part, ""));
-            sql.push_str(&self.table(&self.name, table));
-            sql.push_str(rest);
-        }
-        sql
+        with_names(text, &self.schema, &self.name)
     }
 
     fn table(&self, name: &str, table: &str) -> String {
-        let shadow = format!("{name}_{table}");
-        format!("{}.{}", quoted(&self.schema), quoted(&shadow))
+        shadow(&self.schema, name, table)
     }
 
     pub(super) fn create(&self) -> Result<()> {
@@ -108,10 +109,9 @@ impl Stored {
 
     /// Whether this version knows what is stored.
     pub(super) fn check_format(&self) -> Result<()> {
-        let sql = self.sql("SELECT value FROM @state WHERE id = 1");
         let found: i64 = self
             .host
-            .prepare_cached(&sql)?
+            .prepare_cached(&self.sql.format)?
             .query_row([], |row| row.get(0))?;
         if found == FORMAT {
             return Ok(());
@@ -143,19 +143,15 @@ impl Stored {
 
     /// All series, or one, with their numbers.
     pub(super) fn series(&self, one: Option<ValueRef<'_>>) -> Result<Vec<(i64, Value)>> {
-        let filter = if one.is_some() {
-            "WHERE series = ?1"
-        } else {
-            ""
-        };
-        let sql = self.sql(&format!(
-            "SELECT id, series FROM @series {filter} ORDER BY id"
-        ));
-        let mut statement = self.host.prepare_cached(&sql)?;
-        if let Some(value) = one {
+        let mut statement = if let Some(value) = one {
+            let mut statement = self.host.prepare_cached(&self.sql.series)?;
             let value = rusqlite::types::ToSqlOutput::Borrowed(value);
             statement.raw_bind_parameter(1, value)?;
-        }
+            statement
+        } else {
+            let sql = self.sql("SELECT id, series FROM @series ORDER BY id");
+            self.host.prepare_cached(&sql)?
+        };
         let mut rows = statement.raw_query();
         let mut series = Vec::new();
         while let Some(row) = rows.next()? {
@@ -188,9 +184,18 @@ impl Stored {
 
     /// The number of a series, which it is given if it has none.
     pub(super) fn series_id(&self, series: ValueRef<'_>) -> Result<i64> {
-        if let Some((id, _)) = self.series(Some(series))?.first() {
-            return Ok(*id);
+        if let Some(id) = self.ids.borrow().get(series) {
+            return Ok(id);
         }
+        let id = match self.series(Some(series))?.first() {
+            Some((id, _)) => *id,
+            None => self.new_series(series)?,
+        };
+        self.ids.borrow_mut().keep(series, id);
+        Ok(id)
+    }
+
+    fn new_series(&self, series: ValueRef<'_>) -> Result<i64> {
         let sql = self.sql("INSERT INTO @series(series) VALUES (?1) RETURNING id");
         let value = Value::try_from(series)
             .map_err(|_| Fault::mismatch("a series is a text that is UTF-8, or an integer"))?;
@@ -203,25 +208,29 @@ impl Stored {
 
     /// Writes a point; one of the same time is replaced.
     pub(super) fn put(&self, series: i64, point: Point) -> Result<()> {
-        let sql = self.sql("INSERT OR REPLACE INTO @recent VALUES (?1, ?2, ?3)");
-        self.host
-            .prepare_cached(&sql)?
-            .execute(params![series, point.time, point.value])?;
+        self.host.prepare_cached(&self.sql.put)?.execute(params![
+            series,
+            point.time,
+            point.value
+        ])?;
         Ok(())
     }
 
-    /// Makes chunks of the recent points of a series if there are enough. A quarter more than a chunk: what comes a
-    /// little late is then still among them.
+    /// Whether it is the turn of a point with this number to have the recent ones counted, which costs more than
+    /// writing it: chance picks one of as many as an eighth of a chunk has, or of sixteen.
+    pub(super) const fn is_turn(&self, number: i64) -> bool {
+        let eighth = (self.chunk / 8).next_power_of_two();
+        let others = if eighth < 16 { 15 } else { eighth - 1 };
+        number.cast_unsigned() & others as u64 == 0
+    }
+
+    /// Makes chunks of the recent points of a series if there are enough.
     pub(super) fn pack_if_many(&self, series: i64) -> Result<bool> {
-        let enough = self.chunk + self.chunk / 4;
-        let sql =
-            self.sql("SELECT count(*) FROM (SELECT 1 FROM @recent WHERE series = ?1 LIMIT ?2)");
-        let limit = i64::try_from(enough).unwrap_or(i64::MAX);
         let found: i64 = self
             .host
-            .prepare_cached(&sql)?
-            .query_row([series, limit], |row| row.get(0))?;
-        if found < limit {
+            .prepare_cached(&self.sql.count)?
+            .query_row([series], |row| row.get(0))?;
+        if found < enough(self.chunk) {
             return Ok(false);
         }
         self.pack(series)?;
@@ -235,7 +244,7 @@ impl Stored {
             return Ok(());
         };
         // Chunks before the one that the earliest point belongs to stay as they are.
-        let mut chunk = match self.chunk("first <= ?2 ORDER BY first DESC", series, earliest)? {
+        let mut chunk = match self.chunk(&self.sql.chunk_before, series, earliest)? {
             Some(chunk) => Some(chunk),
             None => self.chunk_at_or_after(series, earliest)?,
         };
@@ -318,7 +327,7 @@ impl Stored {
     /// Points that have gone into a chunk: all of a range, for none was left out.
     fn take_recent(&self, series: i64, points: &[Point]) -> Result<()> {
         if let (Some(first), Some(last)) = (points.first(), points.last()) {
-            let sql = self.sql("DELETE FROM @recent WHERE series = ?1 AND time BETWEEN ?2 AND ?3");
+            let sql = self.sql("DELETE FROM @recent WHERE series = +?1 AND time BETWEEN ?2 AND ?3");
             self.host
                 .prepare_cached(&sql)?
                 .execute([series, first.time, last.time])?;
@@ -328,10 +337,7 @@ impl Stored {
 
     /// The recent points of a range, in the order of time.
     pub(super) fn recent(&self, series: i64, from: i64, to: i64) -> Result<Vec<Point>> {
-        let sql = self.sql(
-            "SELECT time, value FROM @recent WHERE series = ?1 AND time BETWEEN ?2 AND ?3 ORDER BY time",
-        );
-        let mut statement = self.host.prepare_cached(&sql)?;
+        let mut statement = self.host.prepare_cached(&self.sql.recent)?;
         let mut rows = statement.query([series, from, to])?;
         let mut points = Vec::new();
         while let Some(row) = rows.next()? {
@@ -345,21 +351,17 @@ impl Stored {
 
     /// The chunk with the lowest first time from `from` on.
     pub(super) fn chunk_at_or_after(&self, series: i64, from: i64) -> Result<Option<Chunk>> {
-        self.chunk("first >= ?2 ORDER BY first", series, from)
+        self.chunk(&self.sql.chunk_from, series, from)
     }
 
-    /// The chunk that holds the points before `at`, if it reaches as far as that.
+    /// The chunk that holds a time, or would.
     pub(super) fn chunk_over(&self, series: i64, at: i64) -> Result<Option<Chunk>> {
-        let chunk = self.chunk("first < ?2 ORDER BY first DESC", series, at)?;
+        let chunk = self.chunk(&self.sql.chunk_before, series, at)?;
         Ok(chunk.filter(|chunk| chunk.last >= at))
     }
 
-    fn chunk(&self, which: &str, series: i64, at: i64) -> Result<Option<Chunk>> {
-        let sql = self.sql(&format!(
-            "SELECT id, first, last, count, min, max, sum, first_value, last_value FROM @chunks
-             WHERE series = ?1 AND {which} LIMIT 1"
-        ));
-        let mut statement = self.host.prepare_cached(&sql)?;
+    fn chunk(&self, sql: &str, series: i64, at: i64) -> Result<Option<Chunk>> {
+        let mut statement = self.host.prepare_cached(sql)?;
         let found = statement.query_row([series, at], read_chunk).optional()?;
         if let Some(chunk) = &found
             && chunk.first > chunk.last
@@ -373,20 +375,16 @@ impl Stored {
 
     /// The points of a chunk.
     pub(super) fn open(&self, chunk: &Chunk) -> Result<Vec<Point>> {
-        let sql = self.sql(
-            "SELECT times, numbers FROM @points
-             WHERE chunk = ?1 AND length(times) <= ?2 AND length(numbers) <= ?2",
-        );
         let limit = i64::try_from(MAX_PART_LEN).unwrap_or(i64::MAX);
-        let parts = self
-            .host
-            .prepare_cached(&sql)?
-            .query_row([chunk.id, limit], |row| {
-                Ok(Parts {
-                    times: row.get(0)?,
-                    numbers: row.get(1)?,
-                })
-            })?;
+        let parts =
+            self.host
+                .prepare_cached(&self.sql.open)?
+                .query_row([chunk.id, limit], |row| {
+                    Ok(Parts {
+                        times: row.get(0)?,
+                        numbers: row.get(1)?,
+                    })
+                })?;
         let count = usize::try_from(chunk.summary.count).unwrap_or(MAX_POINTS + 1);
         let points = chunk::decode(&parts, count)?;
         let is_right = points.first().map(|point| point.time) == Some(chunk.first)
@@ -435,8 +433,8 @@ impl Stored {
     /// The newest time of a series.
     pub(super) fn newest(&self, series: i64) -> Result<Option<i64>> {
         let sql = self.sql(
-            "SELECT max(t) FROM (SELECT max(time) AS t FROM @recent WHERE series = ?1
-             UNION ALL SELECT (SELECT last FROM @chunks WHERE series = ?1 ORDER BY first DESC LIMIT 1))",
+            "SELECT max(t) FROM (SELECT max(time) AS t FROM @recent WHERE series = +?1
+             UNION ALL SELECT (SELECT last FROM @chunks WHERE series = +?1 ORDER BY first DESC LIMIT 1))",
         );
         Ok(self
             .host
@@ -476,6 +474,11 @@ impl Stored {
         let lost: i64 = self.host.query_row(&sql, [], |row| row.get(0))?;
         Ok((lost > 0).then(|| format!("{lost} rows belong to nothing")))
     }
+}
+
+/// How many recent points are packed: a quarter more than a chunk, so that what comes a little late is still among them.
+fn enough(chunk: usize) -> i64 {
+    i64::try_from(chunk + chunk / 4).unwrap_or(i64::MAX)
 }
 
 fn read_chunk(row: &Row<'_>) -> rusqlite::Result<Chunk> {
