@@ -64,7 +64,15 @@ impl Chunk {
     }
 
     fn places(&self) -> impl Iterator<Item = u16> {
-        (0..1 << BITS).filter(|place| self.has(*place))
+        // Most bytes of a chunk whose places are listed are zero.
+        (0..)
+            .zip(&self.bits)
+            .filter(|(_, byte)| **byte != 0)
+            .flat_map(|(at, byte)| {
+                (0..8_u16)
+                    .filter(move |bit| byte >> bit & 1 == 1)
+                    .map(move |bit| at * 8 + bit)
+            })
     }
 
     /// Reads what [`encode`](Self::encode) writes, and nothing else.

@@ -23,6 +23,9 @@ pub(super) const ROWS: &str = "rows";
 /// The number under which all rows are.
 pub(super) const ALL: i64 = 0;
 
+/// How many chunks become bits of a set at once: as many as one of its own containers holds.
+const BLOCK: u64 = 16;
+
 pub(super) struct Stored {
     pub(super) binding: Binding,
     sql: Sql,
@@ -72,8 +75,10 @@ impl Stored {
             add_value: format!("INSERT INTO {values}(field, value) VALUES (?1, ?2)"),
             remove_value: format!("DELETE FROM {values} WHERE id = ?1"),
             chunk: format!("SELECT bits FROM {chunks} WHERE value = ?1 AND chunk = ?2"),
-            chunks: format!("SELECT chunk, bits FROM {chunks} WHERE value = ?1 ORDER BY chunk"),
-            any_chunk: format!("SELECT 1 FROM {chunks} WHERE value = ?1 LIMIT 1"),
+            // With `= ?1`, SQLite (3.54) estimates by what is bound how many rows there are, and so prepares the statement
+            // anew for each use out of the cache.
+            chunks: format!("SELECT chunk, bits FROM {chunks} WHERE value = +?1 ORDER BY chunk"),
+            any_chunk: format!("SELECT 1 FROM {chunks} WHERE value = +?1 LIMIT 1"),
             set_chunk: format!(
                 "INSERT OR REPLACE INTO {chunks}(value, chunk, bits) VALUES (?1, ?2, ?3)"
             ),
@@ -161,19 +166,38 @@ impl Stored {
 
     /// The rows that have a value.
     pub(super) fn set(&self, value: i64) -> Result<RoaringTreemap> {
+        let damaged = || self.binding.damaged(CHUNKS);
         let mut parts: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
+        let mut add = |block: u64, bits: &[u8]| {
+            let first = block.checked_mul(BLOCK * chunk::ROWS)?;
+            let high = u32::try_from(first >> 32).ok()?;
+            let low = u32::try_from(first & u64::from(u32::MAX)).ok()?;
+            *parts.entry(high).or_default() |= RoaringBitmap::from_lsb0_bytes(low, bits);
+            Some(())
+        };
+        let mut open: Option<(u64, Vec<u8>)> = None;
         let mut statement = self.binding.host.prepare_cached(&self.sql.chunks)?;
         let mut rows = statement.query([value])?;
         while let Some(row) = rows.next()? {
-            let damaged = || self.binding.damaged(CHUNKS);
-            let first = u64::try_from(row.get::<_, i64>(0)?)
-                .ok()
-                .and_then(|chunk| chunk.checked_mul(chunk::ROWS))
-                .ok_or_else(damaged)?;
+            let number = u64::try_from(row.get::<_, i64>(0)?).map_err(|_| damaged())?;
             let chunk = decode(row.get_ref(1)?).ok_or_else(damaged)?;
-            let high = u32::try_from(first >> 32).map_err(|_| damaged())?;
-            let low = u32::try_from(first & u64::from(u32::MAX)).map_err(|_| damaged())?;
-            *parts.entry(high).or_default() |= RoaringBitmap::from_lsb0_bytes(low, chunk.bits());
+            let block = number / BLOCK;
+            if let Some((other, bits)) = &open
+                && *other != block
+            {
+                add(*other, bits).ok_or_else(damaged)?;
+                open = None;
+            }
+            let (_, bits) = open.get_or_insert_with(|| (block, Vec::new()));
+            let start = usize::try_from(number % BLOCK).unwrap_or(0) * chunk.bits().len();
+            if start < bits.len() {
+                return Err(damaged());
+            }
+            bits.resize(start, 0);
+            bits.extend_from_slice(chunk.bits());
+        }
+        if let Some((block, bits)) = open {
+            add(block, &bits).ok_or_else(damaged)?;
         }
         Ok(RoaringTreemap::from_bitmaps(parts))
     }

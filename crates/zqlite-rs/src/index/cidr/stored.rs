@@ -102,7 +102,9 @@ impl Stored {
             before: format!(
                 "SELECT prefix FROM {rows} WHERE prefix <= ?1 ORDER BY prefix DESC LIMIT 1"
             ),
-            ids: format!("SELECT id FROM {rows} WHERE prefix = ?1 ORDER BY id"),
+            // With `= ?1`, SQLite (3.54) estimates by what is bound how many rows there are, and so prepares the statement
+            // anew for each use out of the cache.
+            ids: format!("SELECT id FROM {rows} WHERE prefix = +?1 ORDER BY id"),
             between: format!(
                 "SELECT prefix, id FROM {rows} WHERE prefix BETWEEN ?1 AND ?2 ORDER BY prefix, id"
             ),
