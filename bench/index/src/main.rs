@@ -44,6 +44,9 @@ struct Args {
     /// How many points each of twenty series has.
     #[arg(long, default_value_t = 40_000)]
     points: usize,
+    /// How many points a chunk of them has.
+    #[arg(long, default_value_t = 1_024)]
+    chunk: usize,
     /// How many rounds.
     #[arg(long, default_value_t = 9)]
     rounds: usize,

@@ -10,7 +10,6 @@ use crate::databases::{Databases, checkpoint};
 use crate::points::{Point, SERIES, STEP, points, ranges};
 
 const PLAIN: &str = "CREATE TABLE load(series INTEGER, time INTEGER, value REAL, PRIMARY KEY(series, time)) WITHOUT ROWID";
-const OURS: &str = "CREATE VIRTUAL TABLE load USING timeseries";
 const APPEND: &str = "INSERT OR REPLACE INTO load(series, time, value) VALUES (?1, ?2, ?3)";
 /// Points of one transaction.
 const BATCH: usize = 1_000;
@@ -20,6 +19,10 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 pub(crate) fn measure(args: &Args) -> Result<Value> {
+    let ours = format!(
+        "CREATE VIRTUAL TABLE load USING timeseries(chunk={})",
+        args.chunk
+    );
     let points = points(args.points);
     let count = f64::from(u32::try_from(points.len())?);
     let mut sheet = Sheet::new(&format!("time series: {} points", points.len()));
@@ -28,7 +31,7 @@ pub(crate) fn measure(args: &Args) -> Result<Value> {
         args.rounds.min(APPENDS),
         vec![
             Box::new(|| append(&Databases::new()?.plain, PLAIN, &points)),
-            Box::new(|| append(&Databases::new()?.sealed, OURS, &points)),
+            Box::new(|| append(&Databases::new()?.sealed, &ours, &points)),
         ],
     )?;
     sheet.line(
@@ -40,7 +43,7 @@ pub(crate) fn measure(args: &Args) -> Result<Value> {
 
     let dbs = Databases::new()?;
     append(&dbs.plain, PLAIN, &points)?;
-    append(&dbs.sealed, OURS, &points)?;
+    append(&dbs.sealed, &ours, &points)?;
     let mut size = |key: &str, what: &str| -> Result<()> {
         let (plain, ours) = dbs.bytes()?;
         let each = |bytes| Ok::<_, anyhow::Error>(f64::from(u32::try_from(bytes)?) / count);
