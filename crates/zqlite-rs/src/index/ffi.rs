@@ -24,6 +24,7 @@ mod host;
 mod info;
 mod table;
 mod value;
+mod values_asked;
 
 pub(crate) use host::Host;
 pub(crate) use info::{Constraint, IndexInfo, Operator};

@@ -2,12 +2,12 @@
 
 use core::ffi::{CStr, c_int};
 use core::marker::PhantomData;
-use core::{ptr, slice};
+use core::slice;
 
 use libsqlite3_sys as sys;
 use rusqlite::types::{Value, ValueRef};
 
-use super::{sqlite_string, value};
+use super::{sqlite_string, value, values_asked};
 
 /// A condition of the query on one column.
 #[derive(Clone, Copy, Debug)]
@@ -110,20 +110,11 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// The value of a constraint, if it stands in the query.
+    /// The value of a constraint, if it stands in the query, and this SQLite tells it.
     pub(crate) fn literal(&self, constraint: Constraint) -> Option<Value> {
-        if !knows_values() {
-            return None;
-        }
         let at = c_int::try_from(constraint.at).ok()?;
-        let mut found = ptr::null_mut();
         // SAFETY: within xBestIndex, of one of its constraints; the value lives through the call.
-        let value = unsafe {
-            if sys::sqlite3_vtab_rhs_value(self.info, at, &raw mut found) != sys::SQLITE_OK {
-                return None;
-            }
-            value::read(found)
-        };
+        let value = unsafe { value::read(values_asked::of_constraint(self.info, at)?) };
         match value {
             // Rather that of a comparison without a value than none of one that has it.
             ValueRef::Null => None,
@@ -131,16 +122,11 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// Asks for all values of a constraint at once, if it is an IN; whether it is one.
+    /// Asks for all values of a constraint at once, if it is an IN and this SQLite gives them; whether it does.
     pub(crate) fn take_all_of_in(&mut self, constraint: Constraint) -> bool {
-        if !knows_values() {
-            return false;
-        }
-        let Ok(at) = c_int::try_from(constraint.at) else {
-            return false;
-        };
         // SAFETY: within xBestIndex, of one of its constraints.
-        unsafe { sys::sqlite3_vtab_in(self.info, at, 1) != 0 }
+        c_int::try_from(constraint.at)
+            .is_ok_and(|at| unsafe { values_asked::all_of_in(self.info, at) })
     }
 
     /// Whether the query needs a column. Columns from 63 on are told apart by nobody.
@@ -196,10 +182,4 @@ impl IndexInfo<'_> {
     pub(crate) const fn unique(&mut self) {
         self.info_mut().idxFlags |= sys::SQLITE_INDEX_SCAN_UNIQUE;
     }
-}
-
-/// Whether this SQLite has the functions that came with 3.38.0.
-fn knows_values() -> bool {
-    // SAFETY: only returns a number.
-    unsafe { sys::sqlite3_libversion_number() >= 3_038_000 }
 }

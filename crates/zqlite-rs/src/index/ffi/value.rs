@@ -7,7 +7,7 @@ use core::{ptr, slice};
 use libsqlite3_sys as sys;
 use rusqlite::types::ValueRef;
 
-use super::{Result, check};
+use super::{Result, check, values_asked};
 
 /// The values of one call.
 #[derive(Clone, Copy)]
@@ -51,13 +51,13 @@ impl<'a> Args<'a> {
             return Ok(());
         };
         let mut value = ptr::null_mut();
-        // SAFETY: the list of this call, and a place for one of its values, which lives until the next is asked for.
-        let mut rc = unsafe { sys::sqlite3_vtab_in_first(list, &raw mut value) };
+        // SAFETY: the list of this call.
+        let mut rc = unsafe { values_asked::in_list(list, true, &mut value) };
         while rc == sys::SQLITE_OK && !value.is_null() {
-            // SAFETY: as above.
+            // SAFETY: one of its values, which lives until the next is asked for.
             see(unsafe { read(value) })?;
             // SAFETY: as above.
-            rc = unsafe { sys::sqlite3_vtab_in_next(list, &raw mut value) };
+            rc = unsafe { values_asked::in_list(list, false, &mut value) };
         }
         match rc {
             sys::SQLITE_OK | sys::SQLITE_DONE => Ok(()),
