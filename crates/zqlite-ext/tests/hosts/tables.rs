@@ -254,3 +254,39 @@ fn python_writes_them_and_its_plain_connections_are_left_alone() {
     assert_eq!(run(PYTHON, args), "written\n");
     assert_answers(&folder);
 }
+
+/// The bindings for hosts of any age do not tell what an IN is: SQLite asks for its values one by one, without their type.
+#[test]
+fn a_join_compares_as_the_table_does_and_so_does_a_list_that_is_cast() {
+    if !exists("sqlite3", &["--version"]) {
+        return;
+    }
+    let load = format!(".load {}", extension());
+    let mut shell = Command::new("sqlite3");
+    shell.args(["-bail", "-batch", "-init", "/dev/null", ":memory:"]);
+    shell.args([
+        &load,
+        "PRAGMA recursive_triggers=ON;",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t(v) VALUES ('1'), ('1.0'), ('a'), (NULL);",
+        "CREATE TABLE o(x INTEGER); INSERT INTO o VALUES (1), (2);",
+        "CREATE VIRTUAL TABLE b USING bitmap(t, v);",
+        "SELECT 'table', count(*) FROM o JOIN t ON t.v = o.x;",
+        "SELECT 'join', count(b.rowid) FROM o JOIN b ON b.v = o.x;",
+        "SELECT 'parameters', group_concat(rowid) FROM b WHERE v IN ('1.0', 'a');",
+        "SELECT 'cast', group_concat(rowid) FROM b WHERE v IN (SELECT CAST(x AS TEXT) FROM o);",
+        "SELECT 'cast table', group_concat(id) FROM t WHERE v IN (SELECT CAST(x AS TEXT) FROM o);",
+    ]);
+    let output = shell.output().unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(
+        stdout.lines().collect::<Vec<_>>(),
+        [
+            "table|2",
+            "join|2",
+            "parameters|2,3",
+            "cast|1",
+            "cast table|1"
+        ]
+    );
+}
