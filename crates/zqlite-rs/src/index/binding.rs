@@ -49,8 +49,6 @@ pub(crate) struct Binding {
     seen: Cell<Option<(u32, i64)>>,
     /// How often SQLite had prepared the statement that reads the stamp anew when the triggers were last looked for.
     bound: Cell<Option<i32>>,
-    /// The same of another statement when recursive triggers were last found to be on.
-    recursive: Cell<Option<i32>>,
 }
 
 struct Sql {
@@ -127,7 +125,6 @@ impl Binding {
             stamped: Cell::new(false),
             seen: Cell::new(None),
             bound: Cell::new(None),
-            recursive: Cell::new(None),
         })
     }
 
@@ -232,7 +229,7 @@ impl Binding {
             return Err(self.not_writable());
         }
         let request = self.requested(args, hidden)?;
-        self.still_require_recursive_triggers()?;
+        self.require_recursive_triggers()?;
         if !self.stamped.get() {
             // What a later version has stored is not touched, not even by a statement that then fails.
             self.stamp()?;
@@ -259,19 +256,8 @@ impl Binding {
     /// savepoint, before each statement that may write to the table: an `UPDATE OR REPLACE` that changes no indexed
     /// column, and so fires no trigger, is refused there.
     pub(crate) fn require_recursive_triggers(&self) -> Result<()> {
-        self.recursive.set(None);
-        self.still_require_recursive_triggers()
-    }
-
-    /// The same within a transaction. SQLite prepares a pragma anew for each use, which costs more than the row that is
-    /// written; changing this one makes it prepare any other statement anew, too, when that is used next.
-    pub(crate) fn still_require_recursive_triggers(&self) -> Result<()> {
-        let mut other = self.host.prepare_cached("SELECT 1")?;
-        other.query_row([], |_| Ok(()))?;
-        let prepared = other.get_status(StatementStatus::RePrepare);
-        if self.recursive.get() == Some(prepared) {
-            return Ok(());
-        }
+        // SQLite prepares this anew for each use, which costs about as much as the row that is written. Nothing cheaper tells:
+        // the setting changes when a PRAGMA is prepared, be it under EXPLAIN.
         let mut statement = self.host.prepare_cached("PRAGMA recursive_triggers")?;
         if statement.query_row([], |row| row.get::<_, i64>(0))? == 0 {
             return Err(Fault::usage(format!(
@@ -280,7 +266,6 @@ impl Binding {
                 self.name
             )));
         }
-        self.recursive.set(Some(prepared));
         Ok(())
     }
 

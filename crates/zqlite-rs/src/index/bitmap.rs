@@ -439,7 +439,7 @@ impl Module for Bitmap {
     }
 
     fn savepoint(&self) -> Result<()> {
-        self.binding().still_require_recursive_triggers()
+        self.binding().require_recursive_triggers()
     }
 
     fn commit(&self) {

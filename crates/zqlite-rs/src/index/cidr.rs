@@ -328,7 +328,7 @@ impl Module for Cidr {
     }
 
     fn savepoint(&self) -> Result<()> {
-        self.binding().still_require_recursive_triggers()
+        self.binding().require_recursive_triggers()
     }
 
     fn commit(&self) {

@@ -240,11 +240,11 @@ impl Module for TimeSeries {
     }
 
     fn rollback(&self) {
-        self.stored.forget();
+        self.stored.undone();
     }
 
     fn rollback_to(&self) -> Result<()> {
-        self.stored.forget();
+        self.stored.undone();
         Ok(())
     }
 

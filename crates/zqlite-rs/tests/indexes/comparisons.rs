@@ -355,3 +355,32 @@ fn what_stands_in_the_query_and_what_is_bound_is_compared_as_the_table_compares_
     }
     assert_eq!(compared, 6 * 29 * 6 * 6);
 }
+
+#[test]
+fn a_long_list_finds_the_rows_that_the_table_finds() {
+    let db = memory();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, w INTEGER);
+         WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000)
+         INSERT INTO t SELECT x, x % 1000 || iif(x % 7 = 0, '.0', ''), x % 3 FROM n;
+         CREATE VIRTUAL TABLE x USING bitmap(t, v, w);
+         CREATE TABLE o(i INTEGER, s TEXT);
+         INSERT INTO o SELECT id, v FROM t WHERE id % 2;",
+    )
+    .unwrap();
+    for list in [
+        "SELECT i FROM o",
+        "SELECT s FROM o",
+        "SELECT s FROM o LIMIT 10",
+    ] {
+        for also in ["", " AND w = 1"] {
+            let rows = |table: &str, id: &str| {
+                let sql = format!("SELECT {id} FROM {table} WHERE v IN ({list}){also} ORDER BY 1");
+                ids(&db, &sql)
+            };
+            let found = rows("x", "rowid");
+            assert!(!found.is_empty());
+            assert_eq!(found, rows("t", "id"), "{list}{also}");
+        }
+    }
+}

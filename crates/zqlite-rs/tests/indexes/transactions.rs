@@ -41,6 +41,36 @@ fn without_recursive_triggers_an_update_that_may_replace_rows_is_refused() {
     }
 }
 
+/// SQLite changes the setting when the PRAGMA is prepared; no statement is told.
+#[test]
+fn recursive_triggers_that_are_switched_off_without_a_step_are_missed_at_once() {
+    for kind in ["cidr(routes, prefix)", "bitmap(routes, prefix)"] {
+        let db = memory();
+        db.execute_batch(&format!(
+            "CREATE TABLE routes(id INTEGER PRIMARY KEY, prefix TEXT, via TEXT UNIQUE);
+             INSERT INTO routes VALUES (1, '10.0.0.0/8', 'a');
+             CREATE VIRTUAL TABLE route_ip USING {kind};
+             BEGIN; INSERT INTO routes VALUES (2, '10.1.0.0/16', 'b');"
+        ))
+        .unwrap();
+        let replace = "REPLACE INTO routes VALUES (3, '10.2.0.0/16', 'a')";
+        let explained = |to: &str| {
+            let sql = format!("EXPLAIN PRAGMA recursive_triggers={to}");
+            drop(db.prepare(&sql).unwrap());
+        };
+        explained("OFF");
+        drop(db.execute(replace, []).expect_err(replace));
+        explained("ON");
+        db.execute(replace, []).unwrap();
+        db.execute_batch("COMMIT").unwrap();
+        assert_eq!(
+            ids(&db, "SELECT rowid FROM route_ip ORDER BY rowid"),
+            [2, 3]
+        );
+        assert_agrees(&db);
+    }
+}
+
 #[test]
 fn an_index_that_cannot_be_created_in_a_transaction_leaves_nothing_behind() {
     let db = memory();

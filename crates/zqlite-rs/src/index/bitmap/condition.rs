@@ -228,6 +228,9 @@ fn candidates(bitmap: &Bitmap, field: usize, values: Vec<Value>) -> Result<Vec<C
         .collect()
 }
 
+/// Of more values than this, the row of the table tells which one it has: looking for it among their sets costs more.
+const MOST_KNOWN: usize = 16;
+
 /// The values of columns that follow from what was asked: no row of the table is read for them.
 #[derive(Default)]
 pub(super) struct Known(Vec<(usize, Vec<Candidate>)>);
@@ -239,10 +242,14 @@ impl Known {
             [(_, one)] => Rc::clone(one),
             several => {
                 let sets = several.iter().map(|(_, rows)| &**rows);
-                Rc::new(sets.fold(RoaringTreemap::new(), |all, rows| all | rows))
+                let mut all = RoaringTreemap::new();
+                sets.for_each(|rows| all |= rows);
+                Rc::new(all)
             }
         };
-        self.0.push((field, candidates));
+        if candidates.len() <= MOST_KNOWN {
+            self.0.push((field, candidates));
+        }
         rows
     }
 

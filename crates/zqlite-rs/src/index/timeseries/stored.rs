@@ -64,9 +64,15 @@ impl Stored {
         }
     }
 
-    /// A transaction has begun or ended, or a part of one was undone.
+    /// A transaction has begun or ended.
     pub(super) fn forget(&self) {
         self.ids.take();
+    }
+
+    /// A transaction, or a part of one, was undone: chunks may be what they were before.
+    pub(super) fn undone(&self) {
+        self.forget();
+        self.moved();
     }
 
     pub(super) fn moves(&self) -> u64 {
