@@ -93,6 +93,8 @@ impl<'c> Shell<'c> {
             if self.feed(pending, &line).with_context(place)? == Flow::Quit {
                 return Ok(Flow::Quit);
             }
+            // A program that writes into a pipe and waits for each answer gets it.
+            self.out.flush()?;
         }
         Ok(Flow::Continue)
     }

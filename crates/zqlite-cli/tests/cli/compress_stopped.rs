@@ -4,6 +4,7 @@
 //! `ZQLITE_KILLS`: kills for each command (default 6).
 #![cfg(unix)]
 
+use std::fs;
 use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -65,6 +66,19 @@ fn start(bench: &Bench, args: &[&str]) -> Child {
     bench.command([args, &KEY].concat()).spawn().unwrap()
 }
 
+/// Waits until the command has written into a rollback journal: false if it ended before that was seen.
+fn journal_begins(bench: &Bench, child: &mut Child) -> bool {
+    let begin = Instant::now();
+    while fs::metadata(bench.path("sealed.db-journal")).map_or(0, |file| file.len()) == 0 {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "no journal");
+        sleep(Duration::from_millis(1));
+    }
+    true
+}
+
 /// The commands that change a column, each from the state that the one before leaves: what to run, and how many columns
 /// are compressed before and after it.
 const ACTS: [(&[&str], usize, usize); 5] = [
@@ -84,7 +98,7 @@ fn a_kill_at_any_moment_leaves_every_value_and_a_column_that_is_finished_later()
     let kills: u32 = std::env::var("ZQLITE_KILLS").map_or(6, |text| text.parse().unwrap());
     let bench = with_rows(6_000);
     let before = sum(&bench);
-    let (mut ran, mut told) = (0, 0);
+    let mut ran = 0;
     for (args, from, to) in ACTS {
         // How long it takes if nobody kills it, on a copy.
         let sealed = bench.read("sealed.db");
@@ -92,18 +106,18 @@ fn a_kill_at_any_moment_leaves_every_value_and_a_column_that_is_finished_later()
         zqlite(&bench, args).ok();
         let takes = begin.elapsed();
         bench.write("sealed.db", sealed);
-        for kill in 0..kills {
+        for kill in 0..=kills {
             let mut child = start(&bench, args);
-            sleep(takes * kill / kills);
+            if kill == 0 {
+                // However busy the machine is, one kill per act comes in the midst of its transaction.
+                journal_begins(&bench, &mut child);
+            } else {
+                sleep(takes * (kill - 1) / kills);
+            }
             child.kill().unwrap();
             child.wait().unwrap();
             if bench.path("sealed.db-journal").exists() {
-                // Who may not write cannot take the half-done transaction back, and is told so.
-                let read = bench.query(["--csv", SUM]);
-                if read.status != 0 {
-                    read.fails_with(1, "a process was killed in the middle of a transaction");
-                    told += 1;
-                }
+                // What is half done is taken back by whoever may write.
                 bench.query(["--write", "PRAGMA user_version"]).ok();
             }
             assert_eq!(sum(&bench), before, "{args:?}");
@@ -126,7 +140,7 @@ fn a_kill_at_any_moment_leaves_every_value_and_a_column_that_is_finished_later()
             assert_eq!(bench.query(["--csv", dictionaries]).ok().last_line(), "2");
         }
     }
-    assert!(ran >= 5 && told >= 1, "{ran} {told}");
+    assert!(ran >= 5, "{ran}");
     let left = "SELECT group_concat(name) FROM sqlite_schema";
     assert_eq!(bench.query(["--csv", left]).ok().last_line(), "t");
 }
@@ -141,12 +155,7 @@ fn ctrl_c_takes_back_what_was_begun_whichever_column_it_is() {
         }
         let (before, names) = (sum(&bench), bench.names());
         let mut child = start(&bench, args);
-        let begin = Instant::now();
-        while !bench.path("sealed.db-journal").exists() {
-            assert!(child.try_wait().unwrap().is_none(), "it was too fast");
-            assert!(begin.elapsed() < Duration::from_secs(60), "no journal");
-            sleep(Duration::from_millis(1));
-        }
+        assert!(journal_begins(&bench, &mut child), "it was too fast");
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         Run::new(child.wait_with_output().unwrap()).fails_with(130, "interrupted");

@@ -5,7 +5,9 @@
 //! another one in each run, printed).
 #![cfg(unix)]
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -190,4 +192,37 @@ fn a_killed_decrypt_leaves_no_target_or_a_complete_one() {
     bench.run(ENCRYPT).ok();
     let args = ["decrypt", "rows.sealed", "rows.plain", "-i", "me.identity"];
     Transfer::new(bench, &args, false).run();
+}
+
+#[test]
+fn who_may_not_write_is_told_that_a_transaction_has_to_be_taken_back_first() {
+    let bench = Bench::with_plain();
+    bench.database("rows.db", ROWS);
+    let encrypt = [
+        "encrypt",
+        "rows.db",
+        "sealed.db",
+        "-R",
+        "me.recipient",
+        "-q",
+    ];
+    bench.run(encrypt).ok();
+
+    // Pages are in the database file before the transaction ends: the cache holds only a few.
+    let args = ["shell", "sealed.db", "-i", "me.identity"];
+    let mut shell = bench.command(args).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    let unfinished =
+        "PRAGMA cache_size = 5; BEGIN; UPDATE t SET b = 'half done'; SELECT 'written';\n";
+    input.write_all(unfinished.as_bytes()).unwrap();
+    input.flush().unwrap();
+    let output = BufReader::new(shell.stdout.take().unwrap());
+    assert!(output.lines().any(|line| line.unwrap().contains("written")));
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+
+    let read = bench.query(["--csv", SUM]);
+    read.fails_with(1, "a process was killed in the middle of a transaction");
+    bench.query(["--write", "PRAGMA user_version"]).ok();
+    assert_eq!(bench.query(["--csv", SUM]).ok().last_line(), SUM_IS);
 }
