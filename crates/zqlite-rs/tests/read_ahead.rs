@@ -203,6 +203,101 @@ fn an_altered_page_is_found_when_the_scan_comes_to_it_and_not_before() {
     assert_eq!(scan(&open(&path)), whole());
 }
 
+/// Bytes that this process has asked the system for.
+fn bytes_read() -> u64 {
+    let io = fs::read_to_string("/proc/self/io").unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+    line.unwrap().parse().unwrap()
+}
+
+/// A role, not a test: only where the variable names a folder does it do anything.
+#[test]
+fn child_changes_everything() {
+    let Ok(folder) = std::env::var(CHILD) else {
+        return;
+    };
+    let path = Path::new(&folder).join("a.db");
+    let len = fs::metadata(&path).unwrap().len();
+    let connection = open(&path);
+    // Its memory is too small for what it changes: it writes behind where it reads.
+    for cache_pages in [20, 500] {
+        mode(&connection, "DELETE");
+        connection
+            .pragma_update(None, "cache_size", cache_pages)
+            .unwrap();
+        for sql in [
+            "UPDATE t SET value = value + 1",
+            "BEGIN; DELETE FROM t WHERE id % 2 = 0; ROLLBACK",
+            "UPDATE t SET value = value - 1",
+            "VACUUM",
+        ] {
+            let before = bytes_read();
+            connection.execute_batch(sql).unwrap();
+            let read = bytes_read() - before;
+            assert!(read < 4 * len, "{sql}: {read} bytes of {len}");
+        }
+        assert_eq!(scan(&connection), whole());
+    }
+    assert_sound(&connection);
+}
+
+#[test]
+fn who_changes_everything_reads_it_once_and_not_again_for_each_page_that_is_written() {
+    let dir = tempdir().unwrap();
+    fill(&mut create(&dir.path().join("a.db")));
+    alone("child_changes_everything", dir.path());
+}
+
+/// A role, not a test: only where the variable names a folder does it do anything.
+#[test]
+fn child_changes_what_it_finds_by_an_index() {
+    let Ok(folder) = std::env::var(CHILD) else {
+        return;
+    };
+    let path = Path::new(&folder).join("a.db");
+    let connection = open(&path);
+    connection
+        .execute_batch("CREATE INDEX i ON t(value * 7919 % 24001, filling)")
+        .unwrap();
+    let len = fs::metadata(&path).unwrap().len();
+    let (read, memory) = (bytes_read(), resident());
+    for _ in 0..4 {
+        connection
+            .execute_batch("BEGIN; UPDATE t SET value = value + 1; ROLLBACK")
+            .unwrap();
+    }
+    assert_eq!(scan(&connection), whole());
+    // What it has written is kept as it was written, and in the place of what it was.
+    assert!(
+        bytes_read() - read < 40 * len,
+        "{}",
+        (bytes_read() - read) / len
+    );
+    let grown = resident().saturating_sub(memory);
+    assert!(grown < 3 * len, "{grown} bytes for {len}");
+    assert_sound(&connection);
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    kib * 1_024
+}
+
+#[test]
+fn what_is_written_at_random_is_kept_in_memory_that_does_not_grow() {
+    let dir = tempdir().unwrap();
+    fill(&mut create(&dir.path().join("a.db")));
+    alone("child_changes_what_it_finds_by_an_index", dir.path());
+}
+
 /// A role, not a test: only where the variable names a folder does it do anything.
 #[test]
 fn child_scans_and_closes() {

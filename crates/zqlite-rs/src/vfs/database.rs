@@ -88,7 +88,7 @@ impl Database {
         if number == 1 && !is_our_first_page(buf) {
             return Err(Code::WRITE);
         }
-        self.cache.written(number);
+        let kept = self.cache.will_write(number);
         sealed.ensure_header()?;
         let end = offset + page_len as u64;
         let len = self.present_len()?;
@@ -103,6 +103,7 @@ impl Database {
         self.known_len = None;
         write_page(sealed, self.raw, number, buf)?;
         self.known_len = Some(len.max(end));
+        self.cache.written(kept, buf);
         Ok(())
     }
 

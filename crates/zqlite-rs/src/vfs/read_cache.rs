@@ -22,7 +22,7 @@ use ahead::Ahead;
 pub(super) use beside::processors;
 pub(super) use budget::total as budget;
 pub(super) use kept::Came;
-use kept::{Kept, Limit};
+use kept::{Kept, Limit, TakenOut};
 pub(super) use window::Page;
 
 use super::sealed::PageKeys;
@@ -192,16 +192,24 @@ impl ReadCache {
         }
     }
 
-    /// A page of the file is about to be written.
-    pub(super) fn written(&mut self, number: u32) {
-        self.ahead.forget();
+    /// A page of the file is about to be written; what is given back says whether it was kept.
+    pub(super) fn will_write(&mut self, number: u32) -> Option<TakenOut> {
+        self.ahead.written(number);
         // It may grow by this.
         self.ahead.file_len = None;
-        self.kept.remove(number);
+        let kept = self.kept.take_out(number);
         // Page 1 will tell another state than the one that the lock began with. With a WAL only checkpoints write,
         // which change no state.
         if matches!(self.version, Some(Version::Counters(_))) {
             self.version = None;
+        }
+        kept
+    }
+
+    /// It was written, and is kept as it is now: whose memory is too small for what he changes reads it again.
+    pub(super) fn written(&mut self, kept: Option<TakenOut>, page: &[u8]) {
+        if let Some(kept) = kept.filter(|_| self.valid) {
+            self.kept.put_back(kept, page);
         }
     }
 
@@ -273,9 +281,19 @@ mod tests {
         cache.begin(Some(B));
         cache.put(7, &interior(1), Came::Alone);
         cache.put(9, &interior(1), Came::Alone);
-        cache.written(7);
-        assert!(!has(&mut cache, 7));
+        let kept = cache.will_write(7);
+        assert!(kept.is_some() && !has(&mut cache, 7));
         assert!(has(&mut cache, 9));
+        cache.written(kept, &interior(2));
+        let mut page = [0; 4_096];
+        assert!(cache.get(7, &mut page));
+        assert_eq!(page.as_slice(), interior(2));
+        // Without a lock nobody knows what comes after it.
+        let kept = cache.will_write(7);
+        cache.end();
+        cache.written(kept, &interior(3));
+        cache.begin(Some(B));
+        assert!(!has(&mut cache, 7) && has(&mut cache, 9));
         cache.end();
         cache.begin(None);
         assert!(!has(&mut cache, 9));
@@ -288,7 +306,7 @@ mod tests {
         cache.end();
         cache.begin(Some(A));
         cache.put(9, &interior(1), Came::Alone);
-        cache.written(7);
+        cache.will_write(7);
         cache.end();
         cache.begin(Some(A));
         assert!(!has(&mut cache, 9));
@@ -396,8 +414,17 @@ mod tests {
             true
         });
         assert_eq!((taken, page), (Some(Page::Asked(true)), [9; 4_096]));
-        cache.written(99);
-        assert_eq!(ahead(&mut cache), [false; 4]);
+        // Behind what was read.
+        cache.will_write(20);
+        assert_eq!(ahead(&mut cache), [false, false, true, false]);
+        cache.will_write(99);
+        assert_eq!(ahead(&mut cache), [false, false, true, false]);
+        fill(&mut cache);
+        assert_eq!(ahead(&mut cache), [false, true, true, false]);
+        let forgets = |page: &[u8], _: &mut [u8]| page.is_empty();
+        cache.take(20, &mut page, forgets);
+        cache.will_write(21);
+        assert_eq!(ahead(&mut cache), [false; 4], "before it");
         fill(&mut cache);
         cache.end();
         assert_eq!(ahead(&mut cache), [false; 4]);

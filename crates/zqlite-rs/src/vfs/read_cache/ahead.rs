@@ -20,6 +20,8 @@ const SPARE: usize = 2;
 pub(super) struct Ahead {
     /// What pages are taken from.
     current: Current,
+    /// The first page of it that is as the file has it.
+    from: u32,
     /// What follows it: opened on a thread beside.
     following: Option<Arc<Window>>,
     spare: Vec<Window>,
@@ -58,7 +60,7 @@ impl Ahead {
     /// Whether a page was read ahead.
     pub(super) fn holds(&mut self, number: u32, page_len: usize) -> bool {
         let holds = |window: &Window| window.holds(number, page_len);
-        if self.current.window().is_some_and(holds) {
+        if number >= self.from && self.current.window().is_some_and(holds) {
             return true;
         }
         if let Some(following) = self.following.take_if(|window| holds(window)) {
@@ -155,6 +157,18 @@ impl Ahead {
         }
     }
 
+    /// A page of the file is about to be written. Who changes a table from its beginning to its end writes behind where he
+    /// reads, again and again: what lies before him is as it was.
+    pub(super) fn written(&mut self, number: u32) {
+        let holds = |window: &Window| (window.first()..window.end()).contains(&number);
+        let is_in_current = self.current.window().is_some_and(holds);
+        if is_in_current && number < self.next {
+            self.from = self.from.max(number.saturating_add(1));
+        } else if is_in_current || self.following.as_deref().is_some_and(holds) {
+            self.forget();
+        }
+    }
+
     /// What was read ahead is of no use.
     pub(super) fn forget(&mut self) {
         if let Some(following) = self.following.take() {
@@ -179,6 +193,7 @@ impl Ahead {
 
     /// Puts another window in the place of the current one, whose memory serves again if the thread beside has left it.
     fn replace(&mut self, current: Current) {
+        self.from = 0;
         let window = match core::mem::replace(&mut self.current, current) {
             Current::Nothing => None,
             Current::Alone(window) => Some(window),

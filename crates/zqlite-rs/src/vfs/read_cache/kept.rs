@@ -46,6 +46,8 @@ pub(super) struct Kept {
     /// Each was reserved as a whole, and is filled from its beginning.
     regions: Vec<Vec<u8>>,
     slots: Vec<Slot>,
+    /// Slots that hold nothing: the next pages go there.
+    free: Vec<usize>,
     hand: usize,
     index: HashMap<u32, usize, BuildHasherDefault<PageHasher>>,
     seen: Vec<u32>,
@@ -60,6 +62,17 @@ struct Slot {
     rounds: u8,
     most_rounds: u8,
 }
+
+impl Slot {
+    const EMPTY: Self = Self {
+        number: 0,
+        rounds: 0,
+        most_rounds: 0,
+    };
+}
+
+/// A page that was kept, and is about to be written.
+pub(in crate::vfs) struct TakenOut(Slot);
 
 /// How a page was come by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +93,7 @@ impl Kept {
             page_len: 0,
             regions: Vec::new(),
             slots: Vec::new(),
+            free: Vec::new(),
             hand: 0,
             index: HashMap::default(),
             seen: Vec::new(),
@@ -141,12 +155,21 @@ impl Kept {
         } else {
             (0, LEAF_ROUNDS)
         };
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Slot {
+        self.fill(
+            at,
+            Slot {
                 number,
                 rounds,
                 most_rounds,
-            };
+            },
+            page,
+        );
+    }
+
+    fn fill(&mut self, at: usize, slot: Slot, page: &[u8]) {
+        let number = slot.number;
+        if let Some(place) = self.slots.get_mut(at) {
+            *place = slot;
         }
         if self.write(at, page).is_some() {
             self.index.insert(number, at);
@@ -161,16 +184,20 @@ impl Kept {
         }
     }
 
-    /// Forgets one page.
-    pub(super) fn remove(&mut self, number: u32) {
-        if let Some(at) = self.index.remove(&number)
-            && let Some(slot) = self.slots.get_mut(at)
+    /// Takes one page out, if it is here, until it is known what it is from now on.
+    pub(super) fn take_out(&mut self, number: u32) -> Option<TakenOut> {
+        let at = self.index.remove(&number)?;
+        let slot = core::mem::replace(self.slots.get_mut(at)?, Slot::EMPTY);
+        self.free.push(at);
+        Some(TakenOut(slot))
+    }
+
+    /// Puts the page back that was taken out last, as it is now.
+    pub(super) fn put_back(&mut self, TakenOut(slot): TakenOut, page: &[u8]) {
+        if page.len() == self.page_len
+            && let Some(at) = self.free.pop()
         {
-            *slot = Slot {
-                number: 0,
-                rounds: 0,
-                most_rounds: 0,
-            };
+            self.fill(at, slot, page);
         }
     }
 
@@ -179,6 +206,7 @@ impl Kept {
         let used = self.slots.len() * self.page_len;
         self.index.clear();
         self.slots.clear();
+        self.free.clear();
         self.hand = 0;
         let beyond = used.saturating_sub(self.limit.own).div_ceil(REGION) * REGION;
         let needed = self.limit.own.saturating_add(beyond);
@@ -216,6 +244,9 @@ impl Kept {
 
     /// Whether one more page needs no other's place.
     fn has_room(&mut self) -> bool {
+        if !self.free.is_empty() {
+            return true;
+        }
         let needed = (self.slots.len() + 1) * self.page_len;
         if needed <= self.granted {
             return true;
@@ -233,14 +264,13 @@ impl Kept {
         false
     }
 
-    /// A place for one more page: a new one, or that of another.
+    /// A place for one more page: a free one, a new one, or that of another.
     fn place(&mut self) -> Option<usize> {
+        if let Some(at) = self.free.pop() {
+            return Some(at);
+        }
         if self.has_room() {
-            self.slots.push(Slot {
-                number: 0,
-                rounds: 0,
-                most_rounds: 0,
-            });
+            self.slots.push(Slot::EMPTY);
             return Some(self.slots.len() - 1);
         }
         // Each slot loses a round each time: some slot has none left after that many.
@@ -518,9 +548,11 @@ mod tests {
         for number in 2..2 + MOST {
             kept.put(number, &interior(number), Came::Alone);
         }
-        kept.remove(9);
+        assert!(kept.take_out(9).is_some());
         assert!(!has(&mut kept, 9, &interior(9)));
         assert!(has(&mut kept, 10, &interior(10)));
+        kept.put(500, &leaf(500), Came::Alone);
+        assert!(has(&mut kept, 500, &leaf(500)), "there is room again");
         for number in 1_000..1_000 + 2 * MOST {
             kept.put(number, &interior(number), Came::Alone);
         }
@@ -529,6 +561,36 @@ mod tests {
         assert!(!has(&mut kept, 1_000 + 2 * MOST - 1, &[]));
         kept.put(5, &interior(5), Came::Alone);
         assert!(has(&mut kept, 5, &interior(5)));
+    }
+
+    #[test]
+    fn what_is_written_is_kept_as_it_is_now_and_takes_no_more_room() {
+        let mut kept = kept();
+        for number in 2..20 {
+            kept.put(number, &leaf(number), Came::Alone);
+        }
+        assert!(kept.take_out(99).is_none(), "it is not here");
+        for round in 0..1_000 {
+            let number = 2 + round % 18;
+            let taken = kept.take_out(number).expect("it is here");
+            assert!(!has(&mut kept, number, &[]), "nobody knows what it is");
+            kept.put_back(taken, &leaf(number + round));
+            assert!(has(&mut kept, number, &leaf(number + round)));
+        }
+        assert_eq!((kept.slots.len(), kept.free.len()), (18, 0));
+        // A write that failed: its place is the next one's.
+        assert!(kept.take_out(7).is_some());
+        kept.put(50, &leaf(50), Came::Alone);
+        assert!(has(&mut kept, 50, &leaf(50)) && !has(&mut kept, 7, &[]));
+        assert_eq!(kept.slots.len(), 18);
+        assert!(kept.take_out(8).is_some());
+        kept.clear();
+        for number in 2..20 {
+            kept.put(number, &leaf(number), Came::Alone);
+        }
+        for number in 2..20 {
+            assert!(has(&mut kept, number, &leaf(number)));
+        }
     }
 
     #[test]

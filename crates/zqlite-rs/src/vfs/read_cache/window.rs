@@ -98,6 +98,11 @@ impl Window {
         self.page_len == page_len && number.wrapping_sub(self.first) < self.pages
     }
 
+    /// The first page.
+    pub(super) const fn first(&self) -> u32 {
+        self.first
+    }
+
     /// The page behind the last one.
     pub(super) const fn end(&self) -> u32 {
         self.first.saturating_add(self.pages)
