@@ -350,6 +350,38 @@ fn points_are_read_while_the_connection_writes_others() {
 }
 
 #[test]
+fn a_query_that_outlives_a_rollback_leaves_out_nothing_that_was_there_before() {
+    for undo in ["ROLLBACK", "ROLLBACK TO s"] {
+        let (_folder, connection) = guarded();
+        for time in 0..300 {
+            put(&connection, "a", time * 10, 1.0);
+        }
+        connection.execute_batch("BEGIN; SAVEPOINT s").unwrap();
+        let before = chunks(&connection);
+        for time in (0..1000).filter(|time| time % 10 != 0) {
+            put(&connection, "a", time, 2.0);
+        }
+        assert!(chunks(&connection) > before + 10);
+
+        // A chunk is read that ends where none ended before, and none will.
+        let mut statement = connection
+            .prepare("SELECT time FROM m WHERE series = 'a'")
+            .unwrap();
+        let mut rows = statement.query([]).unwrap();
+        assert_eq!(rows.next().unwrap().unwrap().get(0), Ok(0));
+        connection.execute_batch(undo).unwrap();
+        let mut kept = vec![0];
+        while let Some(row) = rows.next().unwrap() {
+            let time: i64 = row.get(0).unwrap();
+            kept.extend((time % 10 == 0).then_some(time));
+        }
+        let all: Vec<_> = (0..300).map(|time| time * 10).collect();
+        assert_eq!(kept, all, "{undo}");
+        assert_eq!(chunks(&connection), before);
+    }
+}
+
+#[test]
 fn a_point_that_meets_a_damaged_chunk_is_not_written_or_written_as_a_whole() {
     let (folder, connection) = guarded();
     for time in 0..100 {

@@ -19,6 +19,8 @@ pub(super) struct Reader {
     width: Option<i64>,
     /// Recent points that were not given yet. There are not many more than a chunk has.
     recent: Vec<Point>,
+    /// How often something had been undone when they were read: it may have put others among them, out of chunks.
+    undoings: u64,
 }
 
 /// What comes next.
@@ -45,7 +47,17 @@ impl Reader {
             ended: false,
             width,
             recent: stored.recent(series, from, to)?,
+            undoings: stored.undoings(),
         })
+    }
+
+    /// Begins anew, behind what was given, if something was undone.
+    fn read_anew_if_undone(&mut self, stored: &Stored) -> Result<()> {
+        if !self.ended && self.undoings != stored.undoings() {
+            self.recent = stored.recent(self.series, self.from, self.to)?;
+            self.undoings = stored.undoings();
+        }
+        Ok(())
     }
 
     /// The chunk that comes next.
@@ -68,6 +80,7 @@ impl Reader {
     }
 
     pub(super) fn step(&mut self, stored: &Stored) -> Result<Step> {
+        self.read_anew_if_undone(stored)?;
         let Some(chunk) = self.chunk(stored)? else {
             self.ended = true;
             if self.recent.is_empty() {

@@ -35,6 +35,8 @@ pub(super) struct Stored {
     chunk: usize,
     /// How often chunks were made or removed.
     moves: Cell<u64>,
+    /// How often a transaction, or a part of one, was undone.
+    undoings: Cell<u64>,
     sql: Sql,
     ids: RefCell<SeriesIds>,
 }
@@ -59,6 +61,7 @@ impl Stored {
             name,
             chunk,
             moves: Cell::new(0),
+            undoings: Cell::new(0),
             sql,
             ids: RefCell::default(),
         }
@@ -69,10 +72,15 @@ impl Stored {
         self.ids.take();
     }
 
-    /// A transaction, or a part of one, was undone: chunks may be what they were before.
+    /// A transaction, or a part of one, was undone: chunks and recent points may be what they were before.
     pub(super) fn undone(&self) {
         self.forget();
         self.moved();
+        self.undoings.set(self.undoings.get().wrapping_add(1));
+    }
+
+    pub(super) fn undoings(&self) -> u64 {
+        self.undoings.get()
     }
 
     pub(super) fn moves(&self) -> u64 {
