@@ -166,8 +166,26 @@ const ROWS: &[Row] = &[
         &[],
     ),
     (
+        "update-delete",
+        "every row and an index changed, rollback journal",
+        EVERYBODY,
+        &[],
+    ),
+    (
+        "update-one",
+        "every row and an index changed, WAL",
+        EVERYBODY,
+        &[],
+    ),
+    (
+        "sort",
+        "sorting, default settings; the rivals with ciphers sort in memory",
+        EVERYBODY,
+        &[],
+    ),
+    (
         "vacuum",
-        "VACUUM after every third row was deleted",
+        "VACUUM after every third row was deleted; the same",
         EVERYBODY,
         &[],
     ),

@@ -21,9 +21,9 @@ mod mixed;
 mod opening;
 mod process;
 mod read;
+mod rework;
 mod row;
 mod settings;
-mod vacuum;
 mod writers;
 
 pub use file::remove;
@@ -119,6 +119,12 @@ enum Workload {
     OpenTwenty,
     /// VACUUM of a table that lost every third row.
     Vacuum,
+    /// Change every row and an index in one transaction with a rollback journal.
+    UpdateDelete,
+    /// The same; WAL.
+    UpdateOne,
+    /// Sort all rows, through temporary files.
+    Sort,
 }
 
 /// What the driver reads.
@@ -293,16 +299,35 @@ impl Setup {
             }
             Workload::OpenOne => self.open_with_identity(1),
             Workload::OpenTwenty => self.open_with_identity(20),
-            Workload::Vacuum => {
-                let path = self.anew("vacuum")?;
-                let connection = self.engine.open(&path)?;
-                vacuum::prepare(&connection, self.rows / 5)?;
-                let report = timed(|| vacuum::run(&connection))?;
-                drop(connection);
-                remove(&path)?;
-                Ok(report)
-            }
+            Workload::Vacuum => self.rework(rework::with_gaps, rework::vacuum),
+            Workload::UpdateDelete => self.rework(
+                |connection, rows| rework::with_index(connection, Journal::Delete, rows),
+                rework::update,
+            ),
+            Workload::UpdateOne => self.rework(
+                |connection, rows| rework::with_index(connection, Journal::Wal, rows),
+                rework::update,
+            ),
+            Workload::Sort => self.rework(
+                |connection, rows| rework::with_index(connection, Journal::Wal, rows),
+                rework::sort,
+            ),
         }
+    }
+
+    /// Works on a table of a fifth of the rows that `prepare` makes.
+    fn rework(
+        &self,
+        prepare: impl FnOnce(&Connection, u32) -> Result<()>,
+        work: impl FnOnce(&Connection) -> Result<Work>,
+    ) -> Result<Report> {
+        let path = self.anew("rework")?;
+        let connection = self.engine.open(&path)?;
+        prepare(&connection, self.rows / 5)?;
+        let report = timed(|| work(&connection))?;
+        drop(connection);
+        remove(&path)?;
+        Ok(report)
     }
 
     fn insert(&self, name: &str, journal: Journal, batch: u32) -> Result<Report> {
