@@ -382,6 +382,34 @@ fn a_query_that_outlives_a_rollback_leaves_out_nothing_that_was_there_before() {
 }
 
 #[test]
+fn a_query_that_outlives_a_rollback_gives_no_points_of_a_series_that_came_in_the_place_of_its_own()
+{
+    for order in ["", "ORDER BY time"] {
+        let (_folder, connection) = guarded();
+        put(&connection, "a", 1, 1.0);
+        connection.execute_batch("BEGIN; SAVEPOINT s").unwrap();
+        for time in 0..400 {
+            put(&connection, "b", time, 2.0);
+            put(&connection, "d", time, 2.0);
+        }
+        let sql = format!("SELECT series, time FROM m WHERE series <> 'x' {order}");
+        let mut statement = connection.prepare(&sql).unwrap();
+        let mut rows = statement.query([]).unwrap();
+        assert!(rows.next().unwrap().is_some());
+        connection.execute_batch("ROLLBACK TO s").unwrap();
+        // The numbers of the series that are gone are given to others.
+        for time in 0..400 {
+            put(&connection, "c", 1_000 + time, 3.0);
+            put(&connection, "e", 1_000 + time, 3.0);
+        }
+        while let Some(row) = rows.next().unwrap() {
+            let (series, time): (String, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+            assert!(time < 1_000, "{order}: {series} has {time}");
+        }
+    }
+}
+
+#[test]
 fn a_point_that_meets_a_damaged_chunk_is_not_written_or_written_as_a_whole() {
     let (folder, connection) = guarded();
     for time in 0..100 {

@@ -22,6 +22,8 @@ pub(in super::super) struct Cursor {
     lanes: Vec<Lane>,
     /// The one whose row it is.
     current: usize,
+    /// How often something had been undone when the series were looked up.
+    undoings: u64,
     from: i64,
     to: i64,
     /// Width of the buckets, if there are any.
@@ -80,6 +82,7 @@ impl Cursor {
             series: Vec::new(),
             lanes: Vec::new(),
             current: 0,
+            undoings: 0,
             from: 0,
             to: 0,
             width: None,
@@ -104,6 +107,29 @@ impl Cursor {
             }
         }
         Ok(false)
+    }
+
+    /// Leaves out the series that are not there any more, if something was undone: their numbers may be those of others.
+    fn leave_what_was_undone(&mut self) -> Result<()> {
+        let stored = &self.table.stored;
+        if self.undoings == stored.undoings() {
+            return Ok(());
+        }
+        let current = self.lanes.get(self.current).map(|lane| lane.id);
+        for (id, name) in core::mem::take(&mut self.series) {
+            if stored.series_name(id)?.as_ref() == Some(&name) {
+                self.series.push((id, name));
+            }
+        }
+        for lane in core::mem::take(&mut self.lanes) {
+            if stored.series_name(lane.id)?.as_ref() == Some(&lane.name) {
+                self.lanes.push(lane);
+            }
+        }
+        let is_current = |lane: &Lane| Some(lane.id) == current;
+        self.current = self.lanes.iter().position(is_current).unwrap_or(usize::MAX);
+        self.undoings = stored.undoings();
+        Ok(())
     }
 
     /// Comes to the earliest row of those that are read.
@@ -148,6 +174,7 @@ impl module::Cursor for Cursor {
             None => stored.series(None)?,
         };
         self.series.reverse();
+        self.undoings = stored.undoings();
         while self.begin()? && plan.is_ordered() {}
         self.choose();
         Ok(())
@@ -156,6 +183,9 @@ impl module::Cursor for Cursor {
     fn next(&mut self) -> Result<()> {
         if let Some(lane) = self.lanes.get_mut(self.current) {
             lane.rows.pop_front();
+        }
+        self.leave_what_was_undone()?;
+        if let Some(lane) = self.lanes.get_mut(self.current) {
             lane.fill(&self.table.stored, self.width)?;
             if lane.rows.is_empty() {
                 self.lanes.remove(self.current);

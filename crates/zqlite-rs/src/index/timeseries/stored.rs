@@ -174,6 +174,13 @@ impl Stored {
         Ok(series)
     }
 
+    /// The name of a series that has this number.
+    pub(super) fn series_name(&self, id: i64) -> Result<Option<Value>> {
+        let sql = self.sql("SELECT series FROM @series WHERE id = ?1");
+        let mut statement = self.host.prepare_cached(&sql)?;
+        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+    }
+
     /// The series whose name could equal one of some values, whatever SQLite takes them for.
     pub(super) fn series_like(&self, values: &[Value]) -> Result<Vec<(i64, Value)>> {
         let mut found = BTreeMap::new();
