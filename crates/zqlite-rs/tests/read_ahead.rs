@@ -203,6 +203,52 @@ fn an_altered_page_is_found_when_the_scan_comes_to_it_and_not_before() {
     assert_eq!(scan(&open(&path)), whole());
 }
 
+#[test]
+fn an_open_scan_finds_what_its_own_connection_changes_ahead_of_it() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let mut connection = create(&path);
+    fill(&mut connection);
+    // Changed pages do not stay in memory: they are written while the scan goes on.
+    connection
+        .execute_batch("PRAGMA synchronous=OFF; PRAGMA cache_size=10")
+        .unwrap();
+    let change = |rows: core::ops::Range<i64>| {
+        let mut update = connection
+            .prepare_cached("UPDATE t SET value = -1 WHERE id = ?1")
+            .unwrap();
+        for id in rows.rev().filter(|id| id % 10 == 0) {
+            update.execute([id]).unwrap();
+        }
+    };
+    let mut seen = 0;
+    for ahead in [200, 600, 1_200] {
+        for stop in [3_000, 5_100, 7_777, 9_900] {
+            connection.execute_batch("BEGIN").unwrap();
+            let mut select = connection.prepare("SELECT id, value FROM t").unwrap();
+            let mut rows = select.query([]).unwrap();
+            let from = stop + ahead;
+            while let Some(row) = rows.next().unwrap() {
+                let (id, value): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+                let is_changed = id >= from && id % 10 == 0;
+                assert_eq!(value, if is_changed { -1 } else { id }, "{id} from {from}");
+                seen += i64::from(is_changed);
+                if id == stop {
+                    change(from..from + 1_200);
+                } else if id == from - 100 {
+                    // What was changed before is written only now, behind what was read ahead meanwhile.
+                    change(from + 1_200..ROWS + 1);
+                }
+            }
+            drop(rows);
+            drop(select);
+            connection.execute_batch("ROLLBACK").unwrap();
+        }
+    }
+    assert!(seen > 12_000, "{seen}");
+    assert_eq!(scan(&connection), whole());
+}
+
 /// Bytes that this process has asked the system for.
 fn bytes_read() -> u64 {
     let io = fs::read_to_string("/proc/self/io").unwrap();

@@ -208,3 +208,52 @@ impl Ahead {
 fn most(page_len: usize) -> u32 {
     u32::try_from(BYTES / page_len).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 4_096;
+
+    fn window(first: u32) -> Window {
+        let mut window = Window::new();
+        let filled: Result<(), ()> = window.fill(first, 10, LEN, |bytes, _| {
+            bytes.fill(1);
+            Ok(())
+        });
+        assert_eq!(filled, Ok(()));
+        window
+    }
+
+    /// Pages 10 to 19 to be taken from, up to 14 already taken, and 20 to 29 after them.
+    fn ahead() -> Ahead {
+        Ahead {
+            current: Current::Alone(window(10)),
+            following: Some(Arc::new(window(20))),
+            next: 15,
+            ..Ahead::default()
+        }
+    }
+
+    /// Which of the pages are still good after this one was written.
+    fn good_after(written: u32) -> Vec<u32> {
+        let mut ahead = ahead();
+        ahead.written(written);
+        (0..40).filter(|&number| ahead.holds(number, LEN)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_what_lies_before_the_reader_as_well() {
+        let all: Vec<_> = (10..30).collect();
+        for elsewhere in [1, 9, 30] {
+            assert_eq!(good_after(elsewhere), all);
+        }
+        for behind in 10..15 {
+            let rest: Vec<_> = (behind + 1..30).collect();
+            assert_eq!(good_after(behind), rest);
+        }
+        for before in 15..30 {
+            assert_eq!(good_after(before), [], "{before}");
+        }
+    }
+}

@@ -149,21 +149,13 @@ impl Kept {
             None => self.place(),
         };
         let Some(at) = at else { return };
-        // A leaf that nobody asks for here is the first to go.
-        let (rounds, most_rounds) = if interior {
-            (INTERIOR_ROUNDS, INTERIOR_ROUNDS)
-        } else {
-            (0, LEAF_ROUNDS)
+        let slot = Slot {
+            number,
+            // A leaf that nobody asks for here is the first to go.
+            rounds: if interior { INTERIOR_ROUNDS } else { 0 },
+            most_rounds: most_rounds(page),
         };
-        self.fill(
-            at,
-            Slot {
-                number,
-                rounds,
-                most_rounds,
-            },
-            page,
-        );
+        self.fill(at, slot, page);
     }
 
     fn fill(&mut self, at: usize, slot: Slot, page: &[u8]) {
@@ -197,6 +189,13 @@ impl Kept {
         if page.len() == self.page_len
             && let Some(at) = self.free.pop()
         {
+            // It may have become an interior page, or none.
+            let most_rounds = most_rounds(page);
+            let slot = Slot {
+                rounds: slot.rounds.min(most_rounds),
+                most_rounds,
+                ..slot
+            };
             self.fill(at, slot, page);
         }
     }
@@ -363,9 +362,17 @@ impl Drop for Kept {
     }
 }
 
+const fn most_rounds(page: &[u8]) -> u8 {
+    if is_interior(page) {
+        INTERIOR_ROUNDS
+    } else {
+        LEAF_ROUNDS
+    }
+}
+
 /// Whether a page has the first byte of an interior page of a table or an index. Others may have it, too: then they
 /// are kept in vain.
-fn is_interior(page: &[u8]) -> bool {
+const fn is_interior(page: &[u8]) -> bool {
     matches!(page.first(), Some(2 | 5))
 }
 
@@ -578,6 +585,11 @@ mod tests {
             assert!(has(&mut kept, number, &leaf(number + round)));
         }
         assert_eq!((kept.slots.len(), kept.free.len()), (18, 0));
+        // A root becomes an interior page as its table grows.
+        let taken = kept.take_out(19).expect("it is here");
+        kept.put_back(taken, &interior(19));
+        let at = kept.index[&19];
+        assert_eq!(kept.slots[at].most_rounds, INTERIOR_ROUNDS);
         // A write that failed: its place is the next one's.
         assert!(kept.take_out(7).is_some());
         kept.put(50, &leaf(50), Came::Alone);
