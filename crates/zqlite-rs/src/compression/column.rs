@@ -18,7 +18,7 @@ use crate::Error;
 pub struct Options {
     /// How hard zstd works, from 1 to [`MAX_LEVEL`]. Reading is equally fast at each.
     pub level: i32,
-    /// The largest dictionary that is trained, in bytes, up to [`MAX_DICTIONARY_LEN`]; 0 for none.
+    /// The largest dictionary that is tried, in bytes, up to [`MAX_DICTIONARY_LEN`]; 0 for none.
     pub dictionary_len: usize,
     /// A column that has a default and may be NULL: an INSERT of NULL then takes the default, because a view cannot
     /// tell it from a value that is left out. Without this, a table with such a column is refused.

@@ -55,12 +55,34 @@ impl Dictionary {
     }
 }
 
-/// Trains a dictionary. `None` if there is too little to learn from.
-pub(super) fn train(samples: &[u8], lens: &[usize], max_len: usize) -> Option<Vec<u8>> {
-    let len = max_len.min(samples.len().div_euclid(SAMPLE_TO_DICTIONARY));
+/// How long a dictionary may be, of at most `max_len` bytes, that is trained on so many bytes.
+pub(super) fn longest(samples_len: usize, max_len: usize) -> usize {
+    max_len.min(samples_len.div_euclid(SAMPLE_TO_DICTIONARY))
+}
+
+/// Trains a dictionary of at most `len` bytes. `None` if there is too little to learn from.
+pub(super) fn train(samples: &[u8], lens: &[usize], len: usize) -> Option<Vec<u8>> {
     dict::from_continuous(samples, lens, len)
         .ok()
         .filter(|dictionary| !dictionary.is_empty())
+}
+
+/// How many bytes values have that are compressed with a dictionary.
+pub(super) fn size_with<'a>(
+    dictionary: &[u8],
+    level: i32,
+    values: impl Iterator<Item = &'a [u8]>,
+) -> io::Result<usize> {
+    let mut compressor = Ready::new(None, level, dictionary)?.compressor;
+    let (mut frame, mut size) = (Vec::new(), 0);
+    for value in values {
+        frame.clear();
+        frame.reserve(compress_bound(value.len()));
+        size += compressor
+            .compress2(&mut frame, value)
+            .map_err(zstd_error)?;
+    }
+    Ok(size)
 }
 
 /// What zstd makes of a dictionary.

@@ -4,15 +4,19 @@ use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
 
 use super::MAX_VALUE_LEN;
 
-/// What a stored value of ours begins with. The second byte occurs in no UTF-8 text, so no text that was stored as
-/// a blob begins like this.
-const MARKER: [u8; 2] = [0x7a, 0xf1];
+/// What a stored value of ours begins with; then comes its kind, which occurs in no UTF-8 text: so no text that was stored as a
+/// blob begins like this.
+const MARKER: u8 = 0x7a;
+/// Bytes of marker and kind.
+const START_LEN: usize = 2;
+/// The bytes that are kinds, now or in a later version.
+const KINDS: core::ops::RangeInclusive<u8> = 0xf8..=0xff;
 /// The four bytes with which every zstd frame begins, and which are therefore not stored.
 const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 const ID_LEN: usize = 8;
 
 /// Below this length nothing gets smaller: marker and kind, and the shortest frame.
-pub(super) const MIN_LEN: usize = 12;
+pub(super) const MIN_LEN: usize = 11;
 
 /// Whether a value is text or a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,21 +57,23 @@ pub(super) enum Malformed {
     TooLarge,
 }
 
-const ESCAPED: u8 = 0x10;
-const BLOB: u8 = 0x12;
-const TEXT: u8 = 0x13;
-const BLOB_WITH_DICTIONARY: u8 = 0x14;
-const TEXT_WITH_DICTIONARY: u8 = 0x15;
+const ESCAPED: u8 = 0xf8;
+const BLOB: u8 = 0xfa;
+const TEXT: u8 = 0xfb;
+const BLOB_WITH_DICTIONARY: u8 = 0xfc;
+const TEXT_WITH_DICTIONARY: u8 = 0xfd;
 
 /// Reads a blob of a compressed column.
 pub(super) fn decode(blob: &[u8]) -> Result<Stored<'_>, Malformed> {
-    let Some(rest) = blob.strip_prefix(&MARKER) else {
+    let Some((&[_, kind], rest)) = blob
+        .split_first_chunk::<START_LEN>()
+        .filter(|_| is_mistakable(blob))
+    else {
         return Ok(Stored::Plain);
     };
-    let (kind, rest) = rest.split_first().ok_or(Malformed::Bytes)?;
-    let (value_type, has_dictionary) = match *kind {
+    let (value_type, has_dictionary) = match kind {
         // Only what would be mistaken for ours is escaped: one value, one form.
-        ESCAPED if rest.starts_with(&MARKER) => return Ok(Stored::Escaped(rest)),
+        ESCAPED if is_mistakable(rest) => return Ok(Stored::Escaped(rest)),
         BLOB => (Type::Blob, false),
         TEXT => (Type::Text, false),
         BLOB_WITH_DICTIONARY => (Type::Blob, true),
@@ -89,18 +95,18 @@ pub(super) fn decode(blob: &[u8]) -> Result<Stored<'_>, Malformed> {
 
 /// Whether a blob must be escaped to be stored as it is.
 pub(super) fn is_mistakable(blob: &[u8]) -> bool {
-    blob.starts_with(&MARKER)
+    matches!(blob, [MARKER, kind, ..] if KINDS.contains(kind))
 }
 
 /// A blob as it is, behind a mark that says so.
 pub(super) fn escape(blob: &[u8]) -> Vec<u8> {
-    [&MARKER, [ESCAPED].as_slice(), blob].concat()
+    [&[MARKER, ESCAPED], blob].concat()
 }
 
 /// The length of a stored value, whose frame is `frame_len` long with its magic number.
 pub(super) const fn encoded_len(dictionary: DictionaryId, frame_len: usize) -> usize {
     let id_len = if dictionary.is_some() { ID_LEN } else { 0 };
-    MARKER.len() + 1 + id_len + frame_len.saturating_sub(ZSTD_MAGIC.len())
+    START_LEN + id_len + frame_len.saturating_sub(ZSTD_MAGIC.len())
 }
 
 /// A stored value of a whole frame. `None` if that does not begin as all do.
@@ -112,9 +118,8 @@ pub(super) fn encode(value_type: Type, dictionary: DictionaryId, frame: &[u8]) -
         (Type::Blob, Some(_)) => BLOB_WITH_DICTIONARY,
         (Type::Text, Some(_)) => TEXT_WITH_DICTIONARY,
     };
-    let mut stored = Vec::with_capacity(MARKER.len() + 1 + ID_LEN + frame.len());
-    stored.extend(MARKER);
-    stored.push(kind);
+    let mut stored = Vec::with_capacity(START_LEN + ID_LEN + frame.len());
+    stored.extend([MARKER, kind]);
     if let Some(id) = dictionary {
         stored.extend(id.to_be_bytes());
     }
@@ -171,23 +176,27 @@ mod tests {
 
     #[test]
     fn only_what_looks_like_ours_is_escaped_and_nothing_else_is_read_as_an_escape() {
-        let mistakable = [&MARKER[..], b"x"].concat();
+        let mistakable = [MARKER, 0xf9, b'x'];
         assert!(is_mistakable(&mistakable) && !is_mistakable(b"z"));
         assert_eq!(
             decode(&escape(&mistakable)),
             Ok(Stored::Escaped(&mistakable))
         );
         assert_eq!(decode(&escape(b"plain")), Err(Malformed::Bytes));
-        for plain in [&b""[..], b"z", b"{}", &[0x7a, 0xf0, 0x13]] {
+        for plain in [&b""[..], b"z", b"{}", &[0x7b, BLOB]] {
             assert_eq!(decode(plain), Ok(Stored::Plain));
         }
         for kind in 0..=u8::MAX {
-            let known = matches!(kind, BLOB | TEXT);
-            assert_eq!(decode(&[0x7a, 0xf1, kind, 0]).is_ok(), known, "{kind}");
+            let stored = [MARKER, kind, 0];
+            assert_eq!(is_mistakable(&stored), kind >= 0xf8);
+            let is_good = kind < 0xf8 || matches!(kind, BLOB | TEXT);
+            assert_eq!(decode(&stored).is_ok(), is_good, "{kind}");
+            // No text that was stored as a blob is taken for ours.
+            let is_text = core::str::from_utf8(&stored[..2]).is_ok();
+            assert!(!(is_text && is_mistakable(&stored)), "{kind}");
         }
-        assert_eq!(decode(&MARKER), Err(Malformed::Bytes));
         assert_eq!(
-            decode(&[0x7a, 0xf1, TEXT_WITH_DICTIONARY, 1, 2, 3, 4, 5, 6, 7]),
+            decode(&[MARKER, TEXT_WITH_DICTIONARY, 1, 2, 3, 4, 5, 6, 7]),
             Err(Malformed::Bytes)
         );
     }

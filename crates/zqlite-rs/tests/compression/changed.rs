@@ -217,7 +217,7 @@ fn every_spelling_of_a_default_means_behind_the_view_what_it_meant() {
         "'it''s'",
         "-5",
         "+2.5e1",
-        "x'7af1'",
+        "x'7afa'",
         "TRUE",
         "CURRENT_DATE",
         "(abs(-3) || 'x')",

@@ -53,7 +53,7 @@ fn value() -> impl Strategy<Value = Value> {
         1 => (-1e9_f64..1e9).prop_map(Value::Real),
         1 => proptest::collection::vec(any::<u8>(), 0..300).prop_map(Value::Blob),
         1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(|mut tail| {
-            let mut blob = vec![0x7a, 0xf1];
+            let mut blob = vec![0x7a, 0xfa];
             blob.append(&mut tail);
             Value::Blob(blob)
         }),
