@@ -41,7 +41,7 @@ fn world() -> World {
 }
 
 fn looks_stored(blob: &[u8]) -> bool {
-    matches!(blob, [0x7a, 0xf8.., ..])
+    matches!(blob, [0x7a, 0xf8..=0xff, ..])
 }
 
 // Input: a mode ‖ bytes. Modes: a value as text or blob, with the dictionary or without; a stored value; the frame of
