@@ -208,7 +208,7 @@ fn every_command_of_the_guide_to_compression_does_what_the_guide_says() {
 
 #[test]
 fn every_command_of_the_guide_to_time_series_does_what_the_guide_says() {
-    assert_runs("timeseries.md", 12);
+    assert_runs("timeseries.md", 14);
 }
 
 #[test]

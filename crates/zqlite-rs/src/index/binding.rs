@@ -77,6 +77,9 @@ impl Binding {
         let source = Source::of_table(&host, &declaration.schema, table, columns)?;
         let binding = Self::new(host, declaration)?;
         binding.create_objects(&binding.name, &source)?;
+        // A column that the table does not have is named.
+        let view = binding.qualified(SOURCE);
+        binding.host.prepare(&format!("SELECT * FROM {view}"))?;
         binding.host.execute_batch(&format!(
             "CREATE TABLE {}(id INTEGER PRIMARY KEY, value INTEGER NOT NULL)",
             binding.qualified(STATE),

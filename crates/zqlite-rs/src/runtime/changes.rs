@@ -15,6 +15,13 @@ use crate::observe::Recorder;
 /// How many commits a subscriber may be behind.
 pub const CHANGES_KEPT: usize = 1_024;
 
+/// What the name of a table with compressed columns ends with: its rows are in there (FORMAT.md section 20).
+const COMPRESSED: &str = "_zqlite_rows";
+
+fn without_suffix(table: &str) -> &str {
+    table.strip_suffix(COMPRESSED).unwrap_or(table)
+}
+
 /// What one commit changed.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -119,7 +126,10 @@ impl Publisher {
     }
 
     pub(super) fn subscribe(&self, tables: &[&str], recorder: &Recorder) -> Subscription {
-        let tables = tables.iter().map(|&table| table.to_owned()).collect();
+        let tables = tables
+            .iter()
+            .map(|&table| without_suffix(table).to_owned())
+            .collect();
         Subscription {
             receiver: self.sender.subscribe(),
             tables: Some(tables).filter(|tables: &Vec<_>| !tables.is_empty()),
@@ -160,6 +170,8 @@ struct Touched {
 impl Touched {
     fn note(&mut self, table: &str) {
         self.rows += 1;
+        // Whoever knows a table with compressed columns knows it by the name that its view has now.
+        let table = without_suffix(table);
         // Rows of one table follow each other: it is most often the last.
         if !self.tables.iter().rev().any(|known| **known == *table) {
             self.tables.push(table.into());

@@ -105,6 +105,32 @@ fn what_sqlite_does_not_report_row_by_row_is_told_as_a_change_of_any_table() {
     assert_eq!(tables(parents.try_next()), ["parent"]);
 }
 
+#[cfg(feature = "compression")]
+#[test]
+fn a_table_with_compressed_columns_is_told_of_by_its_own_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("db");
+    let connection = crate::support::create(&path);
+    connection
+        .execute_batch(
+            "CREATE TABLE m(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO m VALUES (1, 'one')",
+        )
+        .unwrap();
+    let options = zqlite::compression::Options::default();
+    zqlite::compression::compress_column(&connection, "m", "v", &options, &mut |_, _| true)
+        .unwrap();
+    drop(connection);
+    let database = open(&path, Options::new());
+    let mut subscriptions = [&["m"][..], &["m_zqlite_rows"], &["v"]].map(|t| database.subscribe(t));
+    database
+        .write(|tx| Ok(tx.execute_batch("UPDATE m SET v = 'two' WHERE id = 1")?))
+        .unwrap();
+    let [by_name, by_rows, other] = subscriptions.each_mut().map(zqlite::Subscription::try_next);
+    assert_eq!(tables(by_name), ["m"]);
+    assert_eq!(tables(by_rows), ["m"]);
+    assert!(other.is_none());
+}
+
 #[test]
 fn who_falls_behind_is_told_so() {
     let folder = TempDir::new().unwrap();

@@ -184,6 +184,7 @@ fn what_cannot_be_indexed_is_refused_and_leaves_nothing() {
         let sql = format!("CREATE VIRTUAL TABLE {schema}.x USING cidr({arguments})");
         let message = message(db.execute_batch(&sql));
         assert!(message.contains(why), "{arguments}: {message}");
+        assert!(!message.contains("drop the index"), "{message}");
         assert_eq!(
             one::<i64>(&db, "SELECT count(*) FROM sqlite_schema"),
             before
